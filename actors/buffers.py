@@ -1,0 +1,50 @@
+"""The Ray shell of the task buffers: one actor, small records only."""
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from buffers.buffers import TaskBuffers
+from tasks.records import Kind, Task
+
+
+class BuffersActor:
+    """State lives in this process and in checkpoints, so it is never restarted on its own."""
+
+    def __init__(self, name: str, kinds: Sequence[Kind], capacity: int) -> None:
+        self._name = name
+        self._buffers = TaskBuffers(kinds, capacity)
+
+    def __repr__(self) -> str:
+        return self._name
+
+    def start(self) -> int:
+        """Returns this process' id."""
+        return os.getpid()
+
+    def sample(self, kind: Kind, count: int, seed: int) -> list[Task]:
+        return self._buffers.sample(kind, count, seed)
+
+    def programs(self, count: int, seed: int) -> list[str]:
+        return self._buffers.programs(count, seed)
+
+    def known(self, fingerprints: Sequence[str]) -> list[bool]:
+        return self._buffers.known(fingerprints)
+
+    def add(self, tasks: Sequence[Task], solve_rates: Sequence[float | None]) -> list[bool]:
+        return self._buffers.add(tasks, solve_rates)
+
+    def record(self, solve_rates: Mapping[str, float]) -> None:
+        self._buffers.record(solve_rates)
+
+    def sizes(self) -> dict[Kind, int]:
+        return self._buffers.sizes()
+
+    def save(self, path: Path) -> None:
+        self._buffers.save(path)
+
+    def load(self, path: Path) -> None:
+        self._buffers.load(path)
+
+    def close(self) -> None:
+        """Holds nothing outside its process."""

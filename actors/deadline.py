@@ -1,0 +1,76 @@
+"""The only place that waits for Ray: every wait has a deadline and says who waits for whom.
+
+A UserError raised inside an actor arrives as itself. A dead actor, a late answer or an exception inside an actor becomes
+a UserError of one line (the original is its cause). The first failure is reported at once, not after the slowest answer.
+"""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import ray
+from ray.exceptions import ActorDiedError, ActorUnavailableError, GetTimeoutError, RayError, RayTaskError
+
+from configs.errors import UserError
+
+# Ray's words → ours; Ray cannot tell a kill from a crash, so neither do we.
+CAUSES_OF_DEATH = {
+    "node was terminated": "its node is gone",
+    "node died": "its node is gone",
+    "memory running low": "Ray ended it because the node ran out of memory",
+    "connection error code": "its process was killed or crashed; too little memory is the usual cause",
+    "ray.kill": "it was ended",
+}
+RESUME = "the same command resumes from the last checkpoint"
+
+
+def wait(refs: Sequence[Any], timeout_s: float, what: str, who: Sequence[str]) -> list[Any]:
+    """The values of the references, in order. `who[i]` is the actor that answers `refs[i]`, `what` the call."""
+    names = dict(zip(refs, who, strict=True))
+    ends = time.monotonic() + timeout_s
+    values: dict[Any, Any] = {}
+    pending = list(refs)
+    while pending:
+        done, pending = ray.wait(pending, num_returns=1, timeout=max(0.0, ends - time.monotonic()))
+        if not done:
+            raise _late(what, timeout_s, [names[ref] for ref in pending])
+        for ref in done:
+            values[ref] = _fetch(ref, max(1.0, ends - time.monotonic()), what, names[ref])
+    return [values[ref] for ref in refs]
+
+
+def _fetch(ref: Any, timeout_s: float, what: str, who: str) -> Any:
+    try:
+        return ray.get(ref, timeout=timeout_s)
+    except RayTaskError as error:
+        cause = error.cause
+        if isinstance(cause, UserError):
+            raise cause from None
+        raise UserError(f"{who} failed in {what}: {type(cause).__name__}: {first_line(cause)}; {RESUME}") from error
+    except GetTimeoutError as error:
+        raise _late(what, timeout_s, [who]) from error
+    except (ActorDiedError, ActorUnavailableError) as error:
+        raise UserError(f"{who} died in {what} ({_cause_of_death(error)}); {RESUME}") from error
+    except RayError as error:
+        raise UserError(f"{who} was lost in {what}: {type(error).__name__}: {first_line(error)}; {RESUME}") from error
+
+
+def _late(what: str, timeout_s: float, who: Sequence[str]) -> UserError:
+    return UserError(
+        f"{', '.join(who)} gave no answer to {what} within {timeout_s:g} s; look at its log, "
+        f"or raise cluster.call_timeout_s (cluster.start_timeout_s for a start) on a slow machine; {RESUME}"
+    )
+
+
+def first_line(error: BaseException | str) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def _cause_of_death(error: RayError) -> str:
+    """What Ray knows about the end of the process, in a few words."""
+    text = str(error)
+    for mark, cause in CAUSES_OF_DEATH.items():
+        if mark in text:
+            return cause
+    return first_line(text)[:160]

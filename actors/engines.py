@@ -1,0 +1,27 @@
+"""The generator engines by their config name. Each is imported on use: vLLM takes tens of seconds."""
+
+from typing import Protocol
+
+from configs.schema import GeneratorsSection, ModelSection
+from selfplay.protocols import Generator
+
+
+class Engine(Generator, Protocol):
+    """A generator that runs a model in this process."""
+
+    version: int
+    fingerprint: str
+
+    def close(self) -> None: ...
+
+
+def make_engine(model_path: str, generators: GeneratorsSection, model: ModelSection, sampler_id: str) -> Engine:
+    if generators.engine == "vllm":
+        from actors.vllm_engine import VllmEngine
+
+        return VllmEngine(model_path, generators, dtype=model.dtype, prompt_format=model.prompt_format, sampler_id=sampler_id)
+    from actors.transformers_engine import TransformersEngine
+
+    return TransformersEngine(
+        model_path, generators, dtype=model.dtype, prompt_format=model.prompt_format, sampler_id=sampler_id
+    )

@@ -1,0 +1,96 @@
+"""The Ray shell of one learner rank. It adds the rank's environment and puts published weights into the object store."""
+
+import os
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import ray
+
+from configs.schema import LearnerSection
+from learner.weights import Publication
+from tasks.records import Trajectory
+
+if TYPE_CHECKING:
+    from learner.learner import Learner
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearnerSpec:
+    """What every rank is built from."""
+
+    model_path: str
+    config: LearnerSection
+    dtype: str
+    total_steps: int
+    seed: int
+    timeout_s: float
+
+
+class LearnerActor:
+    """All ranks get every call with the same arguments; rank 0's answer is the learner's."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._rank = 0
+        self._learner: Learner | None = None
+
+    def __repr__(self) -> str:
+        return self._name
+
+    def address(self) -> str:
+        """host:port on this node for the ranks to meet at (asked of rank 0)."""
+        node_address: Any = ray.util.get_node_ip_address
+        host = str(node_address())
+        with socket.socket() as probe:
+            probe.bind((host, 0))
+            return f"{host}:{probe.getsockname()[1]}"
+
+    def start(self, spec: LearnerSpec, rank: int, master: str) -> int:
+        """Joins the process group and builds the rank; returns this process' id."""
+        host, port = master.rsplit(":", 1)
+        # Ray shows each rank its own GPU only, so the local rank is 0 everywhere.
+        os.environ.update(
+            RANK=str(rank), LOCAL_RANK="0", WORLD_SIZE=str(spec.config.world_size), MASTER_ADDR=host, MASTER_PORT=port
+        )
+        from learner.learner import Learner
+
+        self._rank = rank
+        self._learner = Learner(
+            spec.model_path,
+            spec.config,
+            dtype=spec.dtype,
+            total_steps=spec.total_steps,
+            seed=spec.seed,
+            rank=rank,
+            world_size=spec.config.world_size,
+            master=master,
+            timeout_s=spec.timeout_s,
+        )
+        return os.getpid()
+
+    def update(self, batch: Sequence[Trajectory]) -> dict[str, float]:
+        return self._started().update(batch)
+
+    def publish(self, version: int) -> Publication:
+        """Rank 0 puts each bucket into the object store once; the publication carries the references."""
+        publication = self._started().publish(version)
+        if self._rank != 0:
+            return replace(publication, buckets=())
+        return replace(publication, buckets=tuple(ray.put(bucket) for bucket in publication.buckets))
+
+    def save(self, path: Path) -> None:
+        self._started().save(path)
+
+    def load(self, path: Path) -> None:
+        self._started().load(path)
+
+    def close(self) -> None:
+        """The process group ends with the process."""
+
+    def _started(self) -> "Learner":
+        if self._learner is None:
+            raise RuntimeError(f"{self._name} was not started")
+        return self._learner

@@ -1,0 +1,37 @@
+"""The parts of a run as plain objects in this process (`--local`): the same loop without Ray."""
+
+from collections.abc import Mapping
+
+from actors.engines import make_engine
+from buffers.buffers import TaskBuffers
+from configs.errors import ConfigError
+from configs.schema import RunConfig
+from learner.learner import Learner
+from selfplay.loop import Parts
+from selfplay.protocols import Telemetry
+from tasks.records import Kind
+from verifier.verifier import FamilyVerifier
+
+
+def local_parts(config: RunConfig, model_path: str, telemetry: Telemetry) -> Parts:
+    """One engine, one verifier, one learner rank. Raises ConfigError for a world size that needs processes."""
+    if config.learner.world_size != 1:
+        raise ConfigError(f"learner.world_size must be 1 with --local, got {config.learner.world_size}; leave out --local")
+    # The engine comes first: vLLM reads its environment when it starts and finds no process group to share.
+    generator = make_engine(model_path, config.generators, config.model, "azr-generator-local")
+    options: Mapping[str, object] = config.family.options
+    learner = Learner(
+        model_path,
+        config.learner,
+        dtype=config.model.dtype,
+        total_steps=config.run.steps,
+        seed=config.seed,
+        timeout_s=config.cluster.call_timeout_s,
+    )
+    return Parts(
+        generator=generator,
+        verifier=FamilyVerifier(config.family.name, options),
+        buffers=TaskBuffers([Kind(name) for name in config.family.kinds], config.buffers.capacity),
+        learner=learner,
+        telemetry=telemetry,
+    )

@@ -1,0 +1,73 @@
+"""The parts of a run as Ray actors, placed as the placement says, all started side by side."""
+
+from collections.abc import Callable
+from functools import partial
+
+from actors.fleet import Berth
+from actors.learner import LearnerSpec
+from actors.placement import Placement, actor_env, berth, bundles
+from actors.proxies import Remote, RemoteBuffers, RemoteGenerators, RemoteLearner, RemoteVerifiers, started
+from configs.schema import RunConfig
+from selfplay.loop import Parts
+from selfplay.protocols import Telemetry
+from tasks.records import Kind
+
+
+def remote_parts(config: RunConfig, model_path: str, telemetry: Telemetry, placement: Placement) -> Parts:
+    """Raises UserError, with nothing left running, when an actor does not start within cluster.start_timeout_s."""
+    generator, verifier, buffers, learner = started(_builders(config, model_path, placement), config.cluster.start_timeout_s)
+    return Parts(generator=generator, verifier=verifier, buffers=buffers, learner=learner, telemetry=telemetry)
+
+
+def _builders(config: RunConfig, model_path: str, placement: Placement) -> list[Callable[[], Remote]]:
+    """Slowest first: generators import vLLM."""
+    run = config.run.name or f"s{config.seed}"
+    timeout_s = config.cluster.call_timeout_s
+    buffers_berth, *verifier_berths = _service_berths(config, placement)
+    spec = LearnerSpec(
+        model_path=model_path,
+        config=config.learner,
+        dtype=config.model.dtype,
+        total_steps=config.run.steps,
+        seed=config.seed,
+        timeout_s=timeout_s,
+    )
+    generator_berths = _generator_berths(config, model_path, placement)
+    learner_berths = _learner_berths(config, model_path, placement)
+    return [
+        partial(
+            RemoteGenerators, model_path, config.generators, config.model,
+            berths=generator_berths, run=run, call_timeout_s=timeout_s,
+        ),
+        partial(RemoteVerifiers, berths=verifier_berths, run=run, call_timeout_s=timeout_s),
+        partial(RemoteBuffers, berth=buffers_berth, run=run, call_timeout_s=timeout_s),
+        partial(
+            RemoteLearner, spec,
+            berths=learner_berths, run=run, call_timeout_s=timeout_s, start_timeout_s=config.cluster.start_timeout_s,
+        ),
+    ]  # fmt: skip
+
+
+def _generator_berths(config: RunConfig, model_path: str, placement: Placement) -> list[Berth]:
+    env = actor_env(config.generators.threads, model_path)
+    wanted = bundles(config.generators, config.learner, config.verifiers).generators
+    return [berth(f"azr-generator-{i}", bundle, placement.generators, i, env) for i, bundle in enumerate(wanted)]
+
+
+def _learner_berths(config: RunConfig, model_path: str, placement: Placement) -> list[Berth]:
+    env = actor_env(config.learner.threads, model_path)
+    wanted = bundles(config.generators, config.learner, config.verifiers).learner
+    return [berth(f"azr-learner-{i}", bundle, placement.learner, i, env) for i, bundle in enumerate(wanted)]
+
+
+def _service_berths(config: RunConfig, placement: Placement) -> list[Berth]:
+    """The buffers' berth, then the verifiers'. Verifying is pure: its actors restart and repeat the call that ended them."""
+    first, *others = bundles(config.generators, config.learner, config.verifiers).services
+    env = actor_env(1, "")
+    kinds = [Kind(name) for name in config.family.kinds]
+    berths = [berth("azr-buffers", first, placement.services, 0, env, (kinds, config.buffers.capacity))]
+    for i, bundle in enumerate(others):
+        args = (config.family.name, dict(config.family.options))
+        plain = berth(f"azr-verifier-{i}", bundle, placement.services, i + 1, env, args)
+        berths.append(Berth(name=plain.name, args=args, options={**plain.options, "max_restarts": 3, "max_task_retries": 1}))
+    return berths

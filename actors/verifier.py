@@ -1,0 +1,41 @@
+"""The Ray shell of a verifier. Verifying is pure, so a call may be repeated on a restarted process."""
+
+import os
+from collections.abc import Mapping, Sequence
+
+from tasks.records import Admission, Answer, Draft, Origin, Proposal, Verdict
+from verifier.verifier import FamilyVerifier
+
+
+class VerifierActor:
+    """Built on first use from what `start` said, so that a restarted actor needs no second start."""
+
+    def __init__(self, name: str, family: str, options: Mapping[str, object]) -> None:
+        self._name = name
+        self._family, self._options = family, options
+        self._verifier: FamilyVerifier | None = None
+
+    def __repr__(self) -> str:
+        return self._name
+
+    def start(self) -> int:
+        """Loads the family; returns this process' id."""
+        self._host()
+        return os.getpid()
+
+    def admit(self, proposals: Sequence[Proposal]) -> list[Admission]:
+        return self._host().admit(proposals)
+
+    def build(self, drafts: Sequence[Draft], origin: Origin, step: int, prefix: str) -> list[Admission]:
+        return self._host().build(drafts, origin, step, prefix)
+
+    def grade(self, answers: Sequence[Answer]) -> list[Verdict]:
+        return self._host().grade(answers)
+
+    def close(self) -> None:
+        """Holds nothing outside its process."""
+
+    def _host(self) -> FamilyVerifier:
+        if self._verifier is None:
+            self._verifier = FamilyVerifier(self._family, self._options)
+        return self._verifier

@@ -1,0 +1,129 @@
+"""The task buffers: one per kind, without duplicates, bounded, sampled uniformly.
+
+Uniform, because recency-weighted references were seen to collapse (arXiv 2505.03335, appendix D.3). A full buffer gives
+up its oldest proposed task; the zero triplet and generated seeds stay, so that a bad proposer cannot wash them out.
+Solve rates are kept with the task. No randomness of its own: every draw takes a seed.
+"""
+
+import json
+import os
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from configs.errors import UserError
+from tasks.records import Kind, Origin, Pair, Task
+from tasks.seeds import derive_seed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A held task with what is known of it. `solve_rate` is the newest measurement, None before the first."""
+
+    task: Task
+    solve_rate: float | None
+    times_solved: int = 0
+
+
+class TaskBuffers:
+    """All kinds' buffers. Implements `selfplay.protocols.Buffers`."""
+
+    def __init__(self, kinds: Sequence[Kind], capacity: int) -> None:
+        self._capacity = capacity
+        self._entries: dict[str, Entry] = {}  # by fingerprint
+        self._order: dict[Kind, list[str]] = {kind: [] for kind in kinds}  # fingerprints, oldest first
+
+    def sizes(self) -> dict[Kind, int]:
+        return {kind: len(order) for kind, order in self._order.items()}
+
+    def known(self, fingerprints: Sequence[str]) -> list[bool]:
+        return [fingerprint in self._entries for fingerprint in fingerprints]
+
+    def sample(self, kind: Kind, count: int, seed: int) -> list[Task]:
+        """Uniform without replacement; fewer than `count` when the buffer holds fewer."""
+        order = self._order[kind]
+        chosen = random.Random(seed).sample(range(len(order)), min(count, len(order)))
+        return [self._entries[order[index]].task for index in chosen]
+
+    def references(self, kind: Kind, draws: int, count: int, seed: int) -> list[list[Task]]:
+        """`draws` independent samples of `count` tasks."""
+        return [self.sample(kind, count, derive_seed(seed, draw)) for draw in range(draws)]
+
+    def programs(self, count: int, seed: int) -> list[str]:
+        """Uniform with replacement over the programs of deduction and abduction (of induction where it is alone)."""
+        pool = [self._order[kind] for kind in self._order if kind is not Kind.INDUCTION] or list(self._order.values())
+        total = sum(map(len, pool))
+        if total == 0:
+            return []
+        rng = random.Random(seed)
+        return [self._entries[_nth(pool, rng.randrange(total))].task.program for _ in range(count)]
+
+    def add(self, tasks: Sequence[Task], solve_rates: Sequence[float | None]) -> list[bool]:
+        """Which were new; a duplicate leaves what is held as it is."""
+        return [self._add(task, rate) for task, rate in zip(tasks, solve_rates, strict=True)]
+
+    def _add(self, task: Task, solve_rate: float | None) -> bool:
+        if task.fingerprint in self._entries:
+            return False
+        order = self._order[task.kind]
+        if len(order) >= self._capacity:
+            self._evict(order)
+        order.append(task.fingerprint)
+        self._entries[task.fingerprint] = Entry(task=task, solve_rate=solve_rate, times_solved=int(solve_rate is not None))
+        return True
+
+    def _evict(self, order: list[str]) -> None:
+        """The oldest proposed task goes; where there is none, the oldest of all."""
+        oldest = next((n for n, key in enumerate(order) if self._entries[key].task.origin is Origin.PROPOSED), 0)
+        del self._entries[order.pop(oldest)]
+
+    def record(self, solve_rates: Mapping[str, float]) -> None:
+        """Newly measured solve rates by fingerprint; a task that was evicted meanwhile is passed over."""
+        for fingerprint, rate in solve_rates.items():
+            if fingerprint in self._entries:
+                entry = self._entries[fingerprint]
+                self._entries[fingerprint] = replace(entry, solve_rate=rate, times_solved=entry.times_solved + 1)
+
+    def save(self, path: Path) -> None:
+        """Writes a snapshot atomically: one JSON line per task, in order."""
+        partial = path.with_suffix(".partial")
+        with partial.open("w", encoding="utf-8") as file:
+            for order in self._order.values():
+                for fingerprint in order:
+                    file.write(json.dumps(asdict(self._entries[fingerprint])) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+
+    def load(self, path: Path) -> None:
+        """Replaces everything by a snapshot. Raises UserError naming the line that cannot be read."""
+        self._entries.clear()
+        for order in self._order.values():
+            order.clear()
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, start=1):
+                try:
+                    entry = _entry(json.loads(line))
+                    self._order[entry.task.kind].append(entry.task.fingerprint)
+                except (ValueError, KeyError, TypeError) as error:
+                    raise UserError(
+                        f"buffer snapshot {path} line {number} cannot be read ({error}); delete that checkpoint, the one before it is used"
+                    ) from error
+                self._entries[entry.task.fingerprint] = entry
+
+
+def _nth(pool: Sequence[Sequence[str]], index: int) -> str:
+    for order in pool:
+        if index < len(order):
+            return order[index]
+        index -= len(order)
+    raise IndexError(index)
+
+
+def _entry(data: dict[str, Any]) -> Entry:
+    task = data["task"]
+    task["kind"], task["origin"] = Kind(task["kind"]), Origin(task["origin"])
+    task["pairs"] = tuple(Pair(**pair) for pair in task["pairs"])
+    return Entry(task=Task(**task), solve_rate=data["solve_rate"], times_solved=data["times_solved"])

@@ -1,0 +1,251 @@
+"""The learner: a batch of trajectories in, one joint update of the policy, a publication out.
+
+A plain class: it runs in this process, under torchrun, or inside a Ray actor per rank. With several ranks every rank is
+called with the same full batch and takes its share; all return the same scalars. Invariant: `update` is a pure function
+of (weights, optimizer, number of updates, batch), so that a resumed run repeats the uninterrupted one bit for bit.
+Does not: compute rewards or advantages, know Ray, decide when to publish or checkpoint.
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import torch
+
+from configs.schema import LearnerSection
+from learner import losses, model_files, packing
+from learner.engine import Engine
+from learner.forward import Policy, to_device
+from learner.packing import IntArray, MicroBatch, Rows, TokenTable
+from learner.weights import Publication, pack
+from tasks.records import Trajectory
+from tasks.seeds import derive_seed
+
+# Rows of the metrics table: one value per completion token of the batch. Each token is scored by one rank, so that a sum
+# over ranks fills the table.
+COLUMNS = ("new", "old", "entropy", "clip_frac", "masked", "kl")
+TERMS = ("policy", "kl", "entropy")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Minibatch:
+    """What one optimizer step is made of on this rank. weights_N: over the whole batch, zero outside this minibatch."""
+
+    micro_batches: tuple[MicroBatch, ...]
+    weights_N: torch.Tensor
+
+
+class Learner:
+    """Implements `selfplay.protocols.Learner`."""
+
+    def __init__(
+        self,
+        model_path: str,
+        config: LearnerSection,
+        *,
+        dtype: str,
+        total_steps: int,
+        seed: int,
+        rank: int = 0,
+        world_size: int = 1,
+        master: str = "127.0.0.1:29511",
+        timeout_s: float = 600.0,
+    ) -> None:
+        if world_size != config.world_size:
+            raise ValueError(
+                f"world_size must be learner.world_size ({config.world_size}), got {world_size}; start that many ranks"
+            )
+        torch.set_num_threads(config.threads)
+        torch.manual_seed(derive_seed(seed, "learner", rank))
+        self._model_path, self._config, self._dtype = model_path, config, getattr(torch, dtype)
+        self._total_steps, self._seed, self._rank, self._world_size = total_steps, seed, rank, world_size
+        self._updates = 0
+        self._policy = Policy(model_files.read(model_path, self._dtype))
+        if config.activation_checkpointing:
+            self._policy.model.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
+        self._policy.train()
+        self._engine = Engine(self._policy, config, dtype=dtype, timeout_s=timeout_s, master=master, rank=rank)
+        self._reference: Policy | None = None
+        if config.loss.kl_beta > 0:
+            self._reference = (
+                Policy(model_files.read(model_path, self._dtype)).to(self._engine.device).eval().requires_grad_(False)
+            )
+
+    @classmethod
+    def under_torchrun(cls, model_path: str, config: LearnerSection, *, dtype: str, total_steps: int, seed: int) -> Self:
+        """This process's rank, as torchrun's environment says."""
+        rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+        where = {"rank": rank, "world_size": world_size}
+        return cls(model_path, config, dtype=dtype, total_steps=total_steps, seed=seed, master="env://", **where)
+
+    def update(self, batch: Sequence[Trajectory]) -> dict[str, float]:
+        """One joint update (`learner.minibatches` optimizer steps). A batch without a trainable token makes none."""
+        lr = self._lr()
+        self._updates += 1
+        chosen = packing.trainable(batch)
+        if not chosen:
+            return {"lr": lr, "learner/optimizer_steps": 0.0, "learner/tokens": 0.0, "learner/computed_tokens": 0.0}
+        table = packing.flatten(chosen)
+        rows = packing.lay_out(packing.group(chosen, self._config.max_row_tokens), table)
+        self._policy.check_lengths(int(rows.positions.max()) + 1)
+        minibatches = self._plan(rows, table)
+        tokens = self._tokens(table)
+        if len(minibatches) > 1:
+            tokens["old"] = self._old_logprobs(minibatches, len(table.targets_N))
+        values = torch.zeros(len(COLUMNS), len(table.targets_N), device=self._engine.device)
+        steps = [self._step(minibatch, tokens, values, lr) for minibatch in minibatches]
+        scalars = {name: sum(step[name] for step in steps) / len(steps) for name in steps[0]}
+        return scalars | self._averages(values, table) | self._sizes(rows, table, len(minibatches)) | {"lr": lr}
+
+    def publish(self, version: int) -> Publication:
+        """The weights as generators load them; empty on ranks other than 0, which take part in the gathering."""
+        tensors = self._engine.gather(self._policy.model)
+        return pack((item for item in tensors if self._rank == 0), version)
+
+    def save(self, path: Path) -> None:
+        """path/model: Hugging Face format; path/trainer: weights and optimizer as DeepSpeed has them, RNGs, updates done."""
+        tensors = {name: tensor for name, tensor in self._engine.gather(self._policy.model) if self._rank == 0}
+        if self._rank == 0:
+            model_files.write(self._policy.model, tensors, path / "model", self._model_path)
+        trainer = path / "trainer"
+        trainer.mkdir(parents=True, exist_ok=True)
+        self._engine.save(trainer, {"updates": self._updates})
+        torch.save(_random_state(), trainer / f"rng-{self._rank}.pt")
+        self._engine.barrier()
+
+    def load(self, path: Path) -> None:
+        """Goes on exactly where `save` left off, with as many ranks and the same ZeRO stage."""
+        trainer = path / "trainer"
+        state = self._engine.load(trainer)
+        self._updates = int(state["updates"])
+        _restore_random_state(torch.load(trainer / f"rng-{self._rank}.pt", weights_only=True))
+
+    def _lr(self) -> float:
+        """Linear warm-up, then linear decay to `lr_final` of the peak at the last step."""
+        done, warmup = self._updates, self._config.lr_warmup_steps
+        rise = min(1.0, (done + 1) / warmup) if warmup else 1.0
+        progress = min(1.0, max(0.0, (done - warmup) / max(1, self._total_steps - 1 - warmup)))
+        return self._config.lr * rise * (1 - (1 - self._config.lr_final) * progress)
+
+    def _plan(self, rows: Rows, table: TokenTable) -> list[Minibatch]:
+        """Rows (a prompt and its attempts) stay whole; with several minibatches they are shuffled by the run's seed."""
+        order = np.arange(len(rows.rows))
+        if self._config.minibatches > 1:
+            order = np.random.default_rng(derive_seed(self._seed, "minibatches", self._updates)).permutation(order)
+        parts = [part for part in np.array_split(order, self._config.minibatches) if len(part)]
+        return [self._minibatch(rows, part, table) for part in parts]
+
+    def _minibatch(self, rows: Rows, part: IntArray, table: TokenTable) -> Minibatch:
+        samples = np.array([sample for row in part for sample in rows.rows[row].samples])
+        weights_S = np.zeros(len(table.lengths_S), np.float32)
+        weights_S[samples] = losses.normaliser(self._config.loss, table.lengths_S[samples])
+        plan = packing.shares(rows, part, self._config.micro_batch_tokens, self._world_size)[self._rank]
+        return Minibatch(
+            micro_batches=tuple(packing.micro_batch(rows, chosen, table, counts) for chosen, counts in plan),
+            weights_N=torch.from_numpy(weights_S[table.samples_N]).to(self._engine.device),
+        )
+
+    def _sizes(self, rows: Rows, table: TokenTable, num_steps: int) -> dict[str, float]:
+        """Completion tokens trained on, the inputs they cost with shared beginnings, and what they would cost without."""
+        plain = sum((len(row.prompt_ids) - 1) * len(row.samples) for row in rows.rows) + len(table.targets_N)
+        return {
+            "learner/optimizer_steps": float(num_steps),
+            "learner/tokens": float(len(table.targets_N)),
+            "learner/computed_tokens": float(len(rows.ids)),
+            "learner/plain_tokens": float(plain),
+        }
+
+    def _tokens(self, table: TokenTable) -> dict[str, torch.Tensor]:
+        device = self._engine.device
+        return {
+            "behaviour": torch.from_numpy(table.behaviour_N).to(device),
+            "advantages": torch.from_numpy(table.advantages_N).to(device),
+        }
+
+    @torch.no_grad()
+    def _old_logprobs(self, minibatches: Sequence[Minibatch], num_tokens: int) -> torch.Tensor:
+        """old_N of this rank's share: the policy before the first of several optimizer steps."""
+        old_N = torch.zeros(num_tokens, device=self._engine.device)
+        for minibatch in minibatches:
+            for item in minibatch.micro_batches:
+                inputs = to_device(item, self._engine.device)
+                old_N[torch.from_numpy(item.tokens_N).to(old_N.device)] = self._engine.forward(**inputs)[0]
+        return old_N
+
+    def _step(self, minibatch: Minibatch, tokens: dict[str, torch.Tensor], values: torch.Tensor, lr: float) -> dict[str, float]:
+        """Forward and backward over the micro-batches, then one optimizer step. Fills `values` for its tokens."""
+        sums = torch.zeros(len(TERMS), device=self._engine.device)
+        for number, item in enumerate(minibatch.micro_batches, start=1):
+            loss = self._loss(item, minibatch.weights_N, tokens, values, sums)
+            self._engine.backward(loss, last=number == len(minibatch.micro_batches))
+        terms = dict(zip(TERMS, self._engine.total(sums).tolist(), strict=True))
+        total = sum(terms.values())
+        if not np.isfinite(total):
+            raise FloatingPointError(f"loss must be finite, got {terms} in update {self._updates}; lower learner.lr and resume")
+        grad_norm = self._engine.step(lr)
+        if not np.isfinite(grad_norm):
+            raise FloatingPointError(
+                f"grad_norm must be finite, got {grad_norm} in update {self._updates}; lower learner.lr and resume"
+            )
+        return {f"loss/{name}": value for name, value in terms.items()} | {"loss/total": total, "grad_norm": grad_norm}
+
+    def _loss(
+        self,
+        item: MicroBatch,
+        weights_N: torch.Tensor,
+        tokens: dict[str, torch.Tensor],
+        values: torch.Tensor,
+        sums: torch.Tensor,
+    ) -> torch.Tensor:
+        """The loss of one micro-batch; adds its terms to `sums` and writes its tokens' metrics into `values`."""
+        section, device = self._config.loss, self._engine.device
+        inputs = to_device(item, device)
+        index_N = torch.from_numpy(item.tokens_N).to(device)
+        new_N, entropies_N = self._engine.forward(**inputs, entropy_grad=section.entropy_coef > 0)
+        seen = losses.Tokens(
+            new_N=new_N,
+            old_N=tokens["old"][index_N] if "old" in tokens else new_N.detach(),
+            behaviour_N=tokens["behaviour"][index_N],
+            advantages_N=tokens["advantages"][index_N],
+            weights_N=weights_N[index_N] * float(item.counts),
+            entropies_N=entropies_N,
+            reference_N=self._reference_logprobs(inputs),
+        )
+        terms = losses.terms(section, seen)
+        if item.counts:
+            metrics = {"new": new_N.detach(), "old": seen.old_N}
+            for term in terms.values():
+                metrics |= term.metrics
+            for name, value_N in metrics.items():
+                values[COLUMNS.index(name), index_N] = value_N
+        sums += torch.stack([terms[name].loss.detach() if name in terms else torch.zeros_like(sums[0]) for name in TERMS])
+        return torch.stack([term.loss for term in terms.values()]).sum()
+
+    @torch.no_grad()
+    def _reference_logprobs(self, inputs: dict[str, torch.Tensor]) -> torch.Tensor | None:
+        if self._reference is None:
+            return None
+        reference_N: torch.Tensor = self._reference(**inputs)[0]
+        return reference_N
+
+    def _averages(self, values: torch.Tensor, table: TokenTable) -> dict[str, float]:
+        """Means over the tokens of the whole batch, on every rank, and the mismatch of sampler and learner."""
+        columns = dict(zip(COLUMNS, self._engine.total(values).cpu().numpy(), strict=True))
+        scalars = losses.mismatch(columns["old"], table.behaviour_N)
+        scalars |= {"mismatch/masked": float(columns["masked"].mean())}
+        scalars |= {name: float(columns[name].mean()) for name in ("entropy", "clip_frac")}
+        return scalars | ({"kl": float(columns["kl"].mean())} if self._reference is not None else {})
+
+
+def _random_state() -> dict[str, torch.Tensor]:
+    state = {"cpu": torch.get_rng_state()}
+    return state | ({"cuda": torch.cuda.get_rng_state()} if torch.cuda.is_available() else {})
+
+
+def _restore_random_state(state: dict[str, torch.Tensor]) -> None:
+    torch.set_rng_state(state["cpu"])
+    if "cuda" in state:
+        torch.cuda.set_rng_state(state["cuda"])

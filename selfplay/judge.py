@@ -1,0 +1,91 @@
+"""The judging stage: rewards for both roles, advantages over the whole batch, trajectories for the learner.
+
+Pure but for the estimator's running baselines (`trrpp_ema`). A sample that may carry no gradient (an unused attempt, a
+masked or a surplus one) takes no part in the statistics either.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from learner.advantages import Estimator, zero_std_share
+from selfplay.propose import Proposed
+from selfplay.rewards import RewardTable
+from selfplay.solve import Attempt, Solved
+from tasks.records import Rollout, Trajectory
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """Trajectories in the order proposals, then attempts task by task; `dropped` counts those without gradient by reason."""
+
+    proposals: tuple[Trajectory, ...]
+    attempts: tuple[Trajectory, ...]
+    zero_std: dict[str, float]
+    dropped: dict[str, int]
+
+    @property
+    def batch(self) -> list[Trajectory]:
+        """What the learner trains on."""
+        return [item for item in (*self.proposals, *self.attempts) if item.trainable]
+
+
+def judge(proposed: Sequence[Proposed], solved: Sequence[Solved], table: RewardTable, estimator: Estimator) -> Judged:
+    rates = {item.task.task_id: item.solve_rate for item in solved}
+    attempts = [attempt for item in solved for attempt in item.attempts]
+    rewards = [_proposer_reward(item, rates, table) for item in proposed]
+    rewards += [table.solver(attempt.verdict.status) for attempt in attempts]
+    rollouts = [item.rollout for item in proposed] + [attempt.rollout for attempt in attempts]
+    trainable = [item.trainable and not _surplus(item, rates) for item in proposed]
+    trainable += [attempt.trainable for attempt in attempts]
+    trajectories = _with_advantages(rollouts, rewards, trainable, estimator)
+    return Judged(
+        proposals=tuple(trajectories[: len(proposed)]),
+        attempts=tuple(trajectories[len(proposed) :]),
+        zero_std=_zero_std(solved, table),
+        dropped=_dropped(proposed, attempts, rates),
+    )
+
+
+def _surplus(item: Proposed, rates: dict[str, float]) -> bool:
+    """Admitted beyond what the step attempts: its learnability is unknown, so it has no reward."""
+    return item.admission.task is not None and item.admission.proposal_id not in rates
+
+
+def _proposer_reward(item: Proposed, rates: dict[str, float], table: RewardTable) -> float:
+    return table.proposer(item.admission.status, rates.get(item.admission.proposal_id, 0.0))
+
+
+def _with_advantages(
+    rollouts: Sequence[Rollout], rewards: Sequence[float], trainable: Sequence[bool], estimator: Estimator
+) -> list[Trajectory]:
+    chosen = [index for index, flag in enumerate(trainable) if flag]
+    values = estimator(
+        [rewards[index] for index in chosen],
+        [rollouts[index].kind for index in chosen],
+        [rollouts[index].role for index in chosen],
+        [rollouts[index].task_id for index in chosen],
+    )
+    advantages = dict(zip(chosen, values.tolist(), strict=True))
+    return [
+        Trajectory(rollout=rollout, reward=rewards[index], advantage=advantages.get(index, 0.0), trainable=trainable[index])
+        for index, rollout in enumerate(rollouts)
+    ]
+
+
+def _zero_std(solved: Sequence[Solved], table: RewardTable) -> dict[str, float]:
+    """Over the attempts that measure, whether or not they are trained on."""
+    measured = [attempt for item in solved for attempt in item.attempts if attempt.measures]
+    return zero_std_share(
+        [table.solver(attempt.verdict.status) for attempt in measured],
+        [attempt.rollout.kind for attempt in measured],
+        [attempt.rollout.role for attempt in measured],
+        [attempt.rollout.task_id for attempt in measured],
+    )
+
+
+def _dropped(proposed: Sequence[Proposed], attempts: Sequence[Attempt], rates: dict[str, float]) -> dict[str, int]:
+    surplus = sum(_surplus(item, rates) for item in proposed)
+    masked = sum(not item.trainable for item in proposed)
+    masked += sum(not attempt.trainable and attempt.rollout.truncated for attempt in attempts)
+    measuring = sum(not attempt.trainable and not attempt.rollout.truncated for attempt in attempts)
+    return {"surplus": surplus, "masked": masked, "measuring": measuring}

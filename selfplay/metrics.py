@@ -1,0 +1,149 @@
+"""What a step says of itself: scalars and table rows, made from its stages' results. Pure; emits nothing."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+
+from selfplay.judge import Judged
+from selfplay.propose import Proposed
+from selfplay.rewards import learnability
+from selfplay.solve import Solved
+from tasks.records import Kind, Role, Task, Trajectory
+from telemetry.records import AttemptRow, ProposalRow, TaskRow
+
+
+def step_scalars(
+    kinds: Sequence[Kind], proposed: Sequence[Proposed], solved: Sequence[Solved], judged: Judged, sizes: Mapping[Kind, int]
+) -> dict[str, float]:
+    """Everything of DESIGN section 11 that does not come from the learner or the clock."""
+    scalars = dict(judged.zero_std)
+    for kind in kinds:
+        scalars |= _proposal_scalars(kind, [item for item in proposed if item.rollout.kind is kind])
+        scalars |= _solve_scalars(kind, [item for item in solved if item.task.kind is kind])
+        scalars[f"buffer/{kind}"] = sizes[kind]
+    for role, trajectories in ((Role.PROPOSE, judged.proposals), (Role.SOLVE, judged.attempts)):
+        for kind in kinds:
+            scalars |= _reward_scalars(kind, role, [item for item in trajectories if item.rollout.kind is kind])
+    return scalars | _counts(proposed, solved, judged)
+
+
+def _proposal_scalars(kind: Kind, items: Sequence[Proposed]) -> dict[str, float]:
+    if not items:
+        return {}
+    reasons = Counter(item.admission.reason for item in items if item.admission.task is None)
+    scalars: dict[str, float] = {f"refusal/{kind}/{reason}": count for reason, count in reasons.items()}
+    scalars[f"valid/{kind}"] = fmean(item.admission.task is not None for item in items)
+    scalars[f"duplicate/{kind}"] = reasons["duplicate"] / len(items)
+    tasks = [item.admission.task for item in items if item.admission.task is not None]
+    if tasks:
+        scalars[f"difficulty/{kind}"] = fmean(task.difficulty for task in tasks)
+        scalars[f"distinct_programs/{kind}"] = len({task.program for task in tasks}) / len(tasks)
+    return scalars
+
+
+def _solve_scalars(kind: Kind, items: Sequence[Solved]) -> dict[str, float]:
+    if not items:
+        return {}
+    rates = [item.solve_rate for item in items]
+    return {
+        f"solve_rate/{kind}": fmean(rates),
+        f"learnability/{kind}": fmean(map(learnability, rates)),
+        f"solve_rate/{kind}/never": fmean(rate == 0 for rate in rates),
+        f"solve_rate/{kind}/always": fmean(rate == 1 for rate in rates),
+    }
+
+
+def _reward_scalars(kind: Kind, role: Role, items: Sequence[Trajectory]) -> dict[str, float]:
+    if not items:
+        return {}
+    scalars = {
+        f"truncated/{kind}/{role}": fmean(item.rollout.truncated for item in items),
+        f"length/{kind}/{role}": fmean(len(item.rollout.completion_ids) for item in items),
+    }
+    rewards = [item.reward for item in items if item.trainable]
+    return scalars | ({f"reward/{kind}/{role}": fmean(rewards)} if rewards else {})
+
+
+def _counts(proposed: Sequence[Proposed], solved: Sequence[Solved], judged: Judged) -> dict[str, float]:
+    """Every proposal and every attempt is trained on or dropped for a reason: trained + dropped = proposed + attempted."""
+    return {
+        "counts/proposed": len(proposed),
+        "counts/admitted": sum(item.admission.task is not None for item in proposed),
+        "counts/attempted": sum(len(item.attempts) for item in solved),
+        "counts/trained": len(judged.batch),
+        "counts/dropped": sum(judged.dropped.values()),
+        **{f"counts/dropped/{reason}": count for reason, count in judged.dropped.items()},
+    }
+
+
+def proposal_rows(
+    proposed: Sequence[Proposed], solved: Sequence[Solved], trajectories: Sequence[Trajectory] | None
+) -> tuple[ProposalRow, ...]:
+    """`trajectories` are those of the proposals, in order; None in the seeding phase, which rewards nothing."""
+    rates = {item.task.task_id: item.solve_rate for item in solved}
+    return tuple(
+        ProposalRow(
+            step=item.rollout.step,
+            version=item.rollout.policy_version,
+            kind=item.rollout.kind,
+            role=item.rollout.role,
+            proposal_id=item.admission.proposal_id,
+            prompt=item.prompt,
+            text=item.rollout.text,
+            status=item.admission.status,
+            reason=item.admission.reason,
+            solve_rate=rates.get(item.admission.proposal_id),
+            reward=trajectories[index].reward if trajectories and trajectories[index].trainable else None,
+            advantage=trajectories[index].advantage if trajectories and trajectories[index].trainable else None,
+        )
+        for index, item in enumerate(proposed)
+    )
+
+
+def attempt_rows(solved: Sequence[Solved], trajectories: Sequence[Trajectory]) -> tuple[AttemptRow, ...]:
+    """`trajectories` are those of the attempts, task by task."""
+    attempts = [(item, attempt) for item in solved for attempt in item.attempts]
+    return tuple(
+        AttemptRow(
+            step=attempt.rollout.step,
+            version=attempt.rollout.policy_version,
+            kind=attempt.rollout.kind,
+            role=attempt.rollout.role,
+            attempt_id=attempt.rollout.attempt_id,
+            task_id=item.task.task_id,
+            prompt=item.prompt,
+            text=attempt.rollout.text,
+            status=attempt.verdict.status,
+            reason=attempt.verdict.reason,
+            reward=trajectory.reward,
+            advantage=trajectory.advantage,
+            num_tokens=len(attempt.rollout.completion_ids),
+            truncated=attempt.rollout.truncated,
+            mean_logprob=fmean(attempt.rollout.logprobs) if attempt.rollout.logprobs else 0.0,
+        )
+        for (item, attempt), trajectory in zip(attempts, trajectories, strict=True)
+    )
+
+
+def task_rows(solved: Sequence[Solved], step: int, version: int) -> tuple[TaskRow, ...]:
+    return tuple(
+        TaskRow(
+            step=step,
+            version=version,
+            kind=item.task.kind,
+            role=Role.SOLVE,
+            task_id=item.task.task_id,
+            program=item.task.program,
+            pairs=_pairs(item.task),
+            origin=item.task.origin,
+            difficulty=item.task.difficulty,
+            solve_rate=item.solve_rate,
+            learnability=learnability(item.solve_rate),
+        )
+        for item in solved
+    )
+
+
+def _pairs(task: Task) -> str:
+    return json.dumps([[pair.input, pair.output] for pair in task.pairs])

@@ -1,0 +1,110 @@
+"""The proposing stages: prompts from references, completions from the generator, admission by the verifier.
+
+    buffers ──references──▶ prompts ──generator──▶ completions ──verifier──▶ admitted | refused(reason)
+
+Each kind asks for `tasks_per_kind` prompts and `oversample` completions of each. Every refusal has a reason code.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from configs.schema import RunConfig
+from selfplay.protocols import Buffers, Generator, Verifier
+from tasks.family import Family
+from tasks.records import Admission, AdmissionStatus, Kind, Proposal, Request, Role, Rollout
+from tasks.seeds import derive_seed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProposalRequest:
+    """A request with the program that an induction proposer was shown."""
+
+    request: Request
+    program: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposed:
+    """A proposer's completion and what became of it. `trainable`: false when it may carry no gradient."""
+
+    prompt: str
+    rollout: Rollout
+    admission: Admission
+    trainable: bool
+
+
+def proposal_requests(
+    config: RunConfig, family: Family, buffers: Buffers, kind: Kind, step: int, num_prompts: int, phase: str = "step"
+) -> list[ProposalRequest]:
+    """`num_prompts` prompts of one kind, each `oversample` times. Ids and seeds derive from (phase, step, kind, number)."""
+    section = config.proposer
+    seed = derive_seed(config.seed, phase, step, kind, "references")
+    programs = buffers.programs(num_prompts, seed) if kind is Kind.INDUCTION else [""] * num_prompts
+    references = buffers.references(kind, num_prompts, section.references, seed)
+    prompts = [family.propose_prompt(kind, tasks, program) for tasks, program in zip(references, programs, strict=True)]
+    return [
+        ProposalRequest(
+            request=Request(
+                task_id=f"{phase}{step}-{kind}-{number}",
+                attempt=0,
+                step=step,
+                kind=kind,
+                role=Role.PROPOSE,
+                prompt=prompts[number // section.oversample],
+                seed=derive_seed(config.seed, phase, step, kind, "propose", number),
+                temperature=section.temperature,
+                max_tokens=section.max_tokens,
+            ),
+            program=programs[number // section.oversample],
+        )
+        for number in range(num_prompts * section.oversample)
+    ]
+
+
+def propose(generator: Generator, wanted: Sequence[ProposalRequest]) -> list[Rollout]:
+    return generator.generate([item.request for item in wanted])
+
+
+def admit(
+    verifier: Verifier, buffers: Buffers, wanted: Sequence[ProposalRequest], rollouts: Sequence[Rollout], truncated: str
+) -> list[Proposed]:
+    """The verifier's word on each completion, then dedup against the buffers and within the batch (the first one stays)."""
+    proposals = [
+        Proposal(proposal_id=rollout.task_id, step=rollout.step, kind=rollout.kind, text=rollout.text, program=item.program)
+        for item, rollout in zip(wanted, rollouts, strict=True)
+    ]
+    admissions = [
+        _cut(admission) if rollout.truncated else admission
+        for admission, rollout in zip(verifier.admit(proposals), rollouts, strict=True)
+    ]
+    return [
+        Proposed(
+            prompt=item.request.prompt,
+            rollout=rollout,
+            admission=admission,
+            trainable=not (rollout.truncated and truncated == "mask"),
+        )
+        for item, rollout, admission in zip(wanted, rollouts, _without_duplicates(buffers, admissions), strict=True)
+    ]
+
+
+def _cut(admission: Admission) -> Admission:
+    """A completion cut by length is never judged as if it were whole."""
+    return replace(admission, status=AdmissionStatus.BAD_FORMAT, reason="truncated", task=None)
+
+
+def _without_duplicates(buffers: Buffers, admissions: Sequence[Admission]) -> list[Admission]:
+    tasks = [admission.task for admission in admissions if admission.task is not None]
+    known = dict(zip((task.fingerprint for task in tasks), buffers.known([task.fingerprint for task in tasks]), strict=True))
+    seen: set[str] = set()
+    result = []
+    for admission in admissions:
+        if admission.task is None:
+            result.append(admission)
+            continue
+        fingerprint = admission.task.fingerprint
+        duplicate = known[fingerprint] or fingerprint in seen
+        seen.add(fingerprint)
+        refused = replace(admission, status=AdmissionStatus.REFUSED, reason="duplicate", task=None)
+        result.append(refused if duplicate else admission)
+    return result

@@ -1,0 +1,71 @@
+"""The parts as the loop knows them. Each has a plain class that runs in this process and a shell that runs on Ray."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from learner.weights import Publication
+from tasks.records import Admission, Answer, Draft, Kind, Origin, Proposal, Request, Rollout, Task, Trajectory, Verdict
+from telemetry.records import StepRecord
+
+
+class Generator(Protocol):
+    def generate(self, requests: Sequence[Request]) -> list[Rollout]:
+        """One rollout per request, in the order of the requests."""
+
+    def load(self, publication: Publication) -> None:
+        """Serve this version from now on; raises when the fingerprint of what arrived differs."""
+
+
+class Verifier(Protocol):
+    def admit(self, proposals: Sequence[Proposal]) -> list[Admission]:
+        """Parse, check and compute each proposal; in order. Knows nothing of the buffers, so duplicates pass here."""
+
+    def build(self, drafts: Sequence[Draft], origin: Origin, step: int, prefix: str) -> list[Admission]:
+        """Compute drafts that no model wrote (seeds, warm start, held-out sets); ids are `prefix` and a number."""
+
+    def grade(self, answers: Sequence[Answer]) -> list[Verdict]:
+        """Judge each answer against its task; in order."""
+
+
+class Buffers(Protocol):
+    def sample(self, kind: Kind, count: int, seed: int) -> list[Task]:
+        """Uniform without replacement; fewer when the buffer holds fewer."""
+
+    def references(self, kind: Kind, draws: int, count: int, seed: int) -> list[list[Task]]:
+        """`draws` independent samples of `count` tasks: the references of as many proposer prompts, in one call."""
+
+    def programs(self, count: int, seed: int) -> list[str]:
+        """Programs drawn uniformly from deduction and abduction, with replacement: what induction proposes inputs for."""
+
+    def known(self, fingerprints: Sequence[str]) -> list[bool]:
+        """Which of these tasks are held already."""
+
+    def add(self, tasks: Sequence[Task], solve_rates: Sequence[float | None]) -> list[bool]:
+        """Which were new and are now held."""
+
+    def record(self, solve_rates: Mapping[str, float]) -> None:
+        """Newly measured solve rates, by fingerprint."""
+
+    def sizes(self) -> dict[Kind, int]: ...
+
+    def save(self, path: Path) -> None: ...
+
+    def load(self, path: Path) -> None: ...
+
+
+class Learner(Protocol):
+    def update(self, batch: Sequence[Trajectory]) -> dict[str, float]:
+        """One joint update; returns scalars (loss/*, mismatch/*, entropy, grad_norm, lr)."""
+
+    def publish(self, version: int) -> Publication: ...
+
+    def save(self, path: Path) -> None:
+        """Writes `path`/model (Hugging Face format) and `path`/trainer (optimizer, scheduler, RNGs)."""
+
+    def load(self, path: Path) -> None: ...
+
+
+class Telemetry(Protocol):
+    def emit(self, record: StepRecord) -> None:
+        """Takes one record; global steps must strictly grow."""

@@ -1,0 +1,107 @@
+"""The solving stages: which tasks are attempted, the attempts, and the verifier's verdicts.
+
+A kind's tasks are this step's admitted proposals, as many as `tasks_per_kind`, topped up uniformly from its buffer. Each
+gets G sampled attempts, never greedy: they measure its solve rate, and with `reuse_attempts` they are also what the
+solver trains on. Without it (the paper's scheme) one further attempt per task is trained on and the G are not.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from configs.schema import RunConfig, SolverSection
+from selfplay.propose import Proposed
+from selfplay.protocols import Buffers, Verifier
+from selfplay.rewards import solve_rate
+from tasks.family import Family
+from tasks.records import Answer, Kind, Request, Role, Rollout, Task, Verdict, VerdictStatus
+from tasks.seeds import derive_seed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One answer to one task, with its verdict. `measures`: counts for the solve rate; `trainable`: carries gradient."""
+
+    rollout: Rollout
+    verdict: Verdict
+    measures: bool
+    trainable: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Solved:
+    """A task with all its attempts of this step."""
+
+    task: Task
+    prompt: str
+    attempts: tuple[Attempt, ...]
+
+    @property
+    def solve_rate(self) -> float:
+        return solve_rate([attempt.verdict.status for attempt in self.attempts if attempt.measures])
+
+
+def choose_tasks(config: RunConfig, buffers: Buffers, proposed: Sequence[Proposed], step: int) -> list[Task]:
+    """`tasks_per_kind` tasks of each kind; fewer only where neither proposals nor the buffer have them."""
+    chosen: list[Task] = []
+    for name in config.family.kinds:
+        kind = Kind(name)
+        fresh = [item.admission.task for item in proposed if item.admission.task and item.admission.task.kind is kind]
+        fresh = fresh[: config.tasks_per_kind]
+        missing = config.tasks_per_kind - len(fresh)
+        chosen += fresh + (buffers.sample(kind, missing, derive_seed(config.seed, step, kind, "top_up")) if missing else [])
+    return chosen
+
+
+def attempt_requests(config: RunConfig, family: Family, tasks: Sequence[Task], step: int) -> list[Request]:
+    """All attempts at all tasks, task by task. Seeds derive from (step, task, attempt)."""
+    section = config.solver
+    return [
+        Request(
+            task_id=task.task_id,
+            attempt=attempt,
+            step=step,
+            kind=task.kind,
+            role=Role.SOLVE,
+            prompt=prompt,
+            seed=derive_seed(config.seed, step, task.fingerprint, attempt),
+            temperature=section.temperature,
+            max_tokens=section.max_tokens,
+        )
+        for task, prompt in ((task, family.solve_prompt(task)) for task in tasks)
+        for attempt in range(_num_attempts(section))
+    ]
+
+
+def grade(
+    verifier: Verifier, section: SolverSection, tasks: Sequence[Task], requests: Sequence[Request], rollouts: Sequence[Rollout]
+) -> list[Solved]:
+    """Verdicts on all attempts, put together by task (same order as `tasks`)."""
+    per_task = _num_attempts(section)
+    owners = [task for task in tasks for _ in range(per_task)]
+    answers = [
+        Answer(attempt_id=rollout.attempt_id, task=task, text=rollout.text)
+        for task, rollout in zip(owners, rollouts, strict=True)
+    ]
+    attempts = [_attempt(section, rollout, verdict) for rollout, verdict in zip(rollouts, verifier.grade(answers), strict=True)]
+    return [
+        Solved(
+            task=task,
+            prompt=requests[index * per_task].prompt,
+            attempts=tuple(attempts[index * per_task : (index + 1) * per_task]),
+        )
+        for index, task in enumerate(tasks)
+    ]
+
+
+def _num_attempts(section: SolverSection) -> int:
+    return section.attempts + (0 if section.reuse_attempts else 1)
+
+
+def _attempt(section: SolverSection, rollout: Rollout, verdict: Verdict) -> Attempt:
+    """A completion cut by length is never judged as if it were whole."""
+    if rollout.truncated:
+        verdict = replace(verdict, status=VerdictStatus.ILL_FORMED, reason="truncated")
+    measures = rollout.attempt < section.attempts
+    trains = section.reuse_attempts or not measures
+    masked = rollout.truncated and section.truncated == "mask"
+    return Attempt(rollout=rollout, verdict=verdict, measures=measures, trainable=trains and not masked)

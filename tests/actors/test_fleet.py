@@ -1,0 +1,120 @@
+"""How work is split over actors, and what a caller hears when one of them fails."""
+
+import os
+import time
+from collections.abc import Callable
+from typing import Any
+
+import psutil
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from actors.fleet import Berth, Fleet, balanced
+from configs.errors import UserError
+
+MakeBerth = Callable[..., Berth]
+
+
+@given(items=st.lists(st.integers()), num_shares=st.integers(1, 9))
+def test_shares_keep_every_item_in_order_and_differ_by_at_most_one(items: list[int], num_shares: int) -> None:
+    shares = balanced(items, num_shares)
+    assert [item for share in shares for item in share] == items
+    sizes = [len(share) for share in shares]
+    assert len(shares) == num_shares
+    assert max(sizes) - min(sizes) <= 1
+
+
+def shell_class() -> type:
+    """Defined inside a function, so that Ray ships the class itself to the actor's process."""
+
+    class Shell:
+        def __init__(self, name: str) -> None:
+            self.name = name
+
+        def pid(self) -> int:
+            return os.getpid()
+
+        def double(self, items: list[int]) -> list[int]:
+            return [2 * item for item in items]
+
+        def sleep(self, seconds: float) -> str:
+            time.sleep(seconds)
+            return self.name
+
+        def fail(self, user: bool) -> None:
+            raise UserError("learner.lr must be lower") if user else KeyError("secret")
+
+        def die(self) -> None:
+            os._exit(1)
+
+        def close(self) -> None: ...
+
+    return Shell
+
+
+def gone(pids: list[int], timeout_s: float = 10.0) -> bool:
+    processes = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
+    _, alive = psutil.wait_procs(processes, timeout=timeout_s)
+    return not alive
+
+
+@pytest.fixture
+def fleet(ray_cluster: None, make_berth: MakeBerth) -> Any:
+    fleet = Fleet(shell_class(), [make_berth(f"azr-test-{i}") for i in range(2)], "run", 30.0)
+    yield fleet
+    fleet.close()
+
+
+@pytest.mark.slow
+def test_split_work_comes_back_in_order(fleet: Fleet) -> None:
+    assert fleet.split("double", list(range(7))) == [0, 2, 4, 6, 8, 10, 12]
+    assert fleet.split("double", [3]) == [6]
+    assert fleet.split("double", []) == []
+
+
+@pytest.mark.slow
+def test_a_late_answer_is_one_line_that_names_who_and_what(fleet: Fleet) -> None:
+    fleet.all("pid")  # both have started
+    refs = fleet.submit("sleep", [(0.0,), (30.0,)])
+    with pytest.raises(UserError, match=r"^azr-test-1 gave no answer to sleep within 3 s; .*cluster\.call_timeout_s"):
+        fleet.gather(refs, "sleep", 3.0)
+
+
+@pytest.mark.slow
+def test_a_users_mistake_inside_an_actor_arrives_as_itself(fleet: Fleet) -> None:
+    with pytest.raises(UserError, match=r"^learner\.lr must be lower$"):
+        fleet.all("fail", True)
+
+
+@pytest.mark.slow
+def test_a_bug_inside_an_actor_is_named_and_keeps_its_cause(fleet: Fleet) -> None:
+    with pytest.raises(UserError, match=r"^azr-test-0 failed in fail: KeyError: 'secret'; the same command resumes") as caught:
+        fleet.first("fail", False)
+    assert caught.value.__cause__ is not None
+
+
+@pytest.mark.slow
+def test_a_death_is_heard_before_the_slowest_answer(fleet: Fleet) -> None:
+    slow = fleet.submit("sleep", [(20.0,)])
+    start = time.monotonic()
+    with pytest.raises(UserError, match=r"^azr-test-1 died in die \(its process was killed or crashed") as caught:
+        fleet.gather([*slow, fleet._actors[1].die.remote()], "die")
+    assert time.monotonic() - start < 10
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.slow
+def test_close_ends_the_processes_even_of_a_busy_actor(ray_cluster: None, make_berth: MakeBerth) -> None:
+    fleet = Fleet(shell_class(), [make_berth(f"azr-busy-{i}") for i in range(2)], "run", 30.0)
+    pids = fleet.all("pid")
+    fleet.submit("sleep", [(60.0,)])
+    fleet.close()
+    assert gone(pids)
+    fleet.close()
+
+
+@pytest.mark.slow
+def test_a_name_that_is_taken_is_a_users_error(fleet: Fleet, make_berth: MakeBerth) -> None:
+    with pytest.raises(UserError, match="azr-test-0 of run run exists on this cluster already"):
+        Fleet(shell_class(), [make_berth("azr-test-0")], "run", 30.0)

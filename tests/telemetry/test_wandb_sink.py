@@ -1,0 +1,190 @@
+import io
+import json
+import pickle
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+import wandb
+import wandb.errors
+from hypothesis import given
+from hypothesis import strategies as st
+
+from configs.schema import RunConfig
+from telemetry.hub import TelemetryHub
+from telemetry.jsonl import COLUMNS
+from telemetry.records import Phase, StepRecord
+from telemetry.wandb_sink import WandbSink, is_due, spread
+
+Records = Callable[..., StepRecord]
+Configs = Callable[..., RunConfig]
+
+# A run that is killed with SIGKILL: warm start 1-2, self-play 3-6, checkpoint imagined at 4.
+KILLED_RUN = """
+import os, pickle, signal, sys, time
+from pathlib import Path
+from telemetry.hub import TelemetryHub
+run_dir, config, records = pickle.loads(Path(sys.argv[1]).read_bytes())
+hub = TelemetryHub(run_dir, config, resume_global_step=None, wandb_run_id="run1", console=False)
+for record in records:
+    hub.emit(record)
+time.sleep(float(sys.argv[2]))
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+# A run whose W&B service is killed after the first record.
+LOST_SERVICE = """
+import json, pickle, psutil, sys
+from pathlib import Path
+from telemetry.wandb_sink import WandbSink
+run_dir, config, records = pickle.loads(Path(sys.argv[1]).read_bytes())
+told = []
+sink = WandbSink(run_dir, config, run_id="run2", warn=told.append)
+sink.write(records[0])
+assert not told
+for child in psutil.Process().children(recursive=True):
+    child.kill()
+    child.wait(10)
+for record in records[1:]:
+    sink.write(record)
+sink.close("finished", {})
+print(json.dumps([sink.failures, told]))
+"""
+
+
+def sessions_of(run_dir: Path) -> list[Path]:
+    return sorted((run_dir / "wandb").glob("offline-run-*"))
+
+
+def run_and_kill(tmp_path: Path, run_dir: Path, config: RunConfig, records: Sequence[StepRecord], wait_s: float) -> None:
+    handover = tmp_path / "handover"
+    handover.write_bytes(pickle.dumps((run_dir, config, records)))
+    done = subprocess.run([sys.executable, "-c", KILLED_RUN, str(handover), str(wait_s)], timeout=120, check=False)
+    assert done.returncode == -signal.SIGKILL
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("wait_s", "lost"), [(0.0, True), (3.0, False)])  # W&B writes its file once a second
+def test_offline_run_keeps_one_id_one_clock_and_all_rows_over_a_kill_and_a_resume(
+    wait_s: float, lost: bool, tmp_path: Path, make_record: Records, make_config: Configs, read_wandb: Callable[[Path], Any]
+) -> None:
+    run_dir, config = tmp_path / "tiny-s3", make_config("offline")
+    first = [make_record(step, Phase.WARM_START) for step in (1, 2)] + [make_record(3, accuracy=0.4)]
+    run_and_kill(tmp_path, run_dir, config, [*first, *(make_record(step) for step in (4, 5, 6))], wait_s)
+    [killed] = sessions_of(run_dir)
+    assert (len(read_wandb(killed).history) < 6) == lost
+    hub = TelemetryHub(run_dir, config, resume_global_step=4, wandb_run_id="run1", console=False)
+    for step in (5, 6, 7, 8):
+        hub.emit(make_record(step, accuracy=0.6 if step == 8 else None))
+    hub.close("finished", {"final/deduction": 0.6})
+
+    paths = sessions_of(run_dir)
+    files = [read_wandb(path) for path in paths]
+    assert {file.run_id for file in files} <= {"run1", ""}  # "" when the kill came before anything was written
+    assert files[1].run_id == "run1"
+    assert files[1].config["seed"] == 3
+    assert files[1].config["git"].keys() == {"commit", "dirty"}
+
+    history = [row for file in files for row in file.history]
+    assert [row["_step"] for row in history] == [1, 2, 3, 4, 5, 6, 7, 8]  # whatever the kill cost is made up
+    assert [row["global_step"] for row in history] == [row["_step"] for row in history]
+    assert history[7]["eval/deduction/accuracy"] == 0.6
+
+    expected_steps = {"proposals": [4, 6, 8], "attempts": [4, 6, 8], "tasks": [4, 6, 8], "eval": [3, 8]}
+    for name, expected in expected_steps.items():
+        logged = [row for file, path in zip(files, paths, strict=True) for row in file.tables(name, path)]
+        assert sorted({row[0] for row in logged}) == expected, name
+        summary = files[1].summary[name]
+        assert summary["nrows"] == len(logged), f"the summary's {name} must hold the whole history"
+    assert files[1].summary["final/deduction"] == 0.6
+    assert files[1].summary["status"] == "finished"
+    assert any(name.startswith("tables-run1") for name in files[1].artifacts)
+
+
+@pytest.mark.slow
+def test_loss_of_the_wandb_service_is_told_once_and_the_run_goes_on(
+    tmp_path: Path, make_record: Records, make_config: Configs
+) -> None:
+    handover = tmp_path / "handover"
+    handover.write_bytes(pickle.dumps((tmp_path, make_config("offline"), [make_record(step) for step in range(1, 6)])))
+    command = [sys.executable, "-c", LOST_SERVICE, str(handover)]
+    done = subprocess.run(command, timeout=120, check=True, capture_output=True, text=True)
+    failures, told = json.loads(done.stdout.splitlines()[-1])
+    assert 6 <= failures <= 7  # four records (the first may go into a socket not known to be closed), summary, finish, stop
+    assert len(told) == 1
+    assert told[0].startswith("W&B could not log: Connection lost; the run goes on")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "error", [wandb.errors.CommError("no network"), OSError(28, "No space left on device"), TimeoutError("late")]
+)
+def test_wandb_that_cannot_start_does_not_stop_the_run(
+    tmp_path: Path, make_record: Records, make_config: Configs, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(**_: object) -> None:
+        raise error
+
+    monkeypatch.setattr(wandb, "init", fail)
+    told: list[str] = []
+    sink = WandbSink(tmp_path, make_config("online"), run_id="run3", warn=told.append)
+    sink.write(make_record(1))
+    sink.close("finished", {})
+    assert sink.failures == 2  # online, then offline
+    assert len(told) == 1
+    assert "W&B could not start" in told[0]
+
+
+@pytest.mark.slow
+def test_online_run_that_reaches_nobody_is_recorded_offline(
+    tmp_path: Path,
+    make_record: Records,
+    make_config: Configs,
+    monkeypatch: pytest.MonkeyPatch,
+    read_wandb: Callable[[Path], Any],
+) -> None:
+    for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))  # nobody is logged in
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    told: list[str] = []
+    sink = WandbSink(tmp_path, make_config("online"), run_id="run5", warn=told.append)
+    sink.write(make_record(1))
+    sink.close("finished", {})
+    assert len(told) == 1
+    [session] = sessions_of(tmp_path)
+    assert [row["_step"] for row in read_wandb(session).history] == [1]
+
+
+def test_disabled_wandb_leaves_no_trace(tmp_path: Path, make_record: Records, make_config: Configs) -> None:
+    sink = WandbSink(tmp_path, make_config("disabled"), run_id="run4", warn=pytest.fail)
+    sink.write(make_record(1))
+    sink.close("finished", {})
+    assert not list(tmp_path.iterdir())
+
+
+@given(st.lists(st.integers()), st.integers(1, 50))
+def test_spread_keeps_the_order_and_the_limit(rows: list[int], limit: int) -> None:
+    numbered = list(enumerate(rows))
+    kept = spread(numbered, limit)
+    assert len(kept) == min(limit, len(rows))
+    assert kept == sorted(set(kept))
+
+
+def test_spread_takes_rows_of_each_block() -> None:
+    assert spread(["a"] * 10 + ["b"] * 10 + ["c"] * 10, 6) == ["a", "a", "b", "b", "c", "c"]
+
+
+def test_rows_are_due_at_the_first_step_each_interval_and_every_evaluation() -> None:
+    assert [step for step in range(1, 22) if is_due("attempts", step, 10)] == [1, 10, 20]
+    assert is_due("evals", 7, 10)
+
+
+def test_every_table_says_step_version_kind_and_role() -> None:
+    assert all({"step", "version", "kind", "role"} <= set(columns) for columns in COLUMNS.values())
