@@ -110,6 +110,10 @@ class RemoteBuffers(Remote):
         tasks: list[Task] = self._fleet.first("sample", kind, count, seed)
         return tasks
 
+    def references(self, kind: Kind, draws: int, count: int, seed: int) -> list[list[Task]]:
+        references: list[list[Task]] = self._fleet.first("references", kind, draws, count, seed)
+        return references
+
     def programs(self, count: int, seed: int) -> list[str]:
         programs: list[str] = self._fleet.first("programs", count, seed)
         return programs

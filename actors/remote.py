@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
+from typing import cast
 
 from actors.fleet import Berth
 from actors.learner import LearnerSpec
@@ -16,7 +17,13 @@ from tasks.records import Kind
 def remote_parts(config: RunConfig, model_path: str, telemetry: Telemetry, placement: Placement) -> Parts:
     """Raises UserError, with nothing left running, when an actor does not start within cluster.start_timeout_s."""
     generator, verifier, buffers, learner = started(_builders(config, model_path, placement), config.cluster.start_timeout_s)
-    return Parts(generator=generator, verifier=verifier, buffers=buffers, learner=learner, telemetry=telemetry)
+    return Parts(  # by their types, so that a proxy that lags behind its protocol is a type error
+        generator=cast(RemoteGenerators, generator),
+        verifier=cast(RemoteVerifiers, verifier),
+        buffers=cast(RemoteBuffers, buffers),
+        learner=cast(RemoteLearner, learner),
+        telemetry=telemetry,
+    )
 
 
 def _builders(config: RunConfig, model_path: str, placement: Placement) -> list[Callable[[], Remote]]:

@@ -109,7 +109,8 @@ class TaskBuffers:
                     self._order[entry.task.kind].append(entry.task.fingerprint)
                 except (ValueError, KeyError, TypeError) as error:
                     raise UserError(
-                        f"buffer snapshot {path} line {number} cannot be read ({error}); delete that checkpoint, the one before it is used"
+                        f"buffer snapshot {path} line {number} cannot be read ({error}); delete that checkpoint: "
+                        "the one before it is used"
                     ) from error
                 self._entries[entry.task.fingerprint] = entry
 

@@ -56,9 +56,9 @@ def train(
     from configs.loader import load_config
 
     loaded = load_config(*_config_and_overrides(config, overrides))  # before the imports below, which take seconds
-    from cluster.train import train as train_run
+    from cluster.play import play
 
-    train_run(loaded, local=local, debug=bool(context.obj))
+    play(loaded, local=local, debug=bool(context.obj))
 
 
 @app.command()

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import ray
 
-from cluster.processes import descendants, end_processes, raise_on_stop_signals
+from cluster.processes import descendants, end_processes, raise_on_stop_signals, undisturbed
 from configs.errors import ConfigError, UserError
 from configs.schema import ClusterSection
 from configs.validation import one_line
@@ -45,9 +45,10 @@ def ray_cluster(section: ClusterSection, *, num_cpus: float, debug: bool = False
         else:
             yield _started(section, num_cpus, debug)
     finally:
-        started = descendants() - before
-        ray.shutdown()
-        end_processes(started)
+        with undisturbed():
+            started = descendants() - before
+            ray.shutdown()
+            end_processes(started)
 
 
 def address_to_join(wanted: str) -> str | None:

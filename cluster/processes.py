@@ -3,7 +3,8 @@
 import contextlib
 import signal
 import threading
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 
 import psutil
@@ -22,6 +23,20 @@ def raise_on_stop_signals() -> None:
 
 def _terminate(signum: int, frame: FrameType | None) -> None:
     raise Terminated(f"signal {signum}")
+
+
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Stop signals are ignored inside: what is being ended here has deadlines, and half an ending leaves processes."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def descendants() -> set[psutil.Process]:

@@ -41,7 +41,7 @@ class StandInSection(Section):
     seed: int = Field(0, ge=0, description="Seed of its initial weights and warm-start data; part of the cache key.")
     warmup_steps: int = Field(500, ge=0, description="Supervised steps of the warm start.")
     batch_size: int = Field(128, ge=1, description="Examples per warm-start step.")
-    lr: float = Field(3e-3, gt=0, description="Peak learning rate of the warm start.")
+    lr: float = Field(2e-3, gt=0, description="Peak learning rate of the warm start.")
     cache: str = Field("~/.cache/absolute-zero-ray", description="Where warm-started models are kept, by recipe fingerprint.")
 
     @model_validator(mode="after")
@@ -123,7 +123,7 @@ class LearnerSection(Section):
     zero_stage: Literal[0, 1, 2, 3] = Field(0, description="ZeRO stage.")
     device: Literal["cpu", "gpu"] = Field("cpu", description="gpu: one GPU and NCCL per rank; cpu: gloo.")
     cpus: float = Field(0.5, gt=0, description="Ray CPUs per rank.")
-    threads: int = Field(2, ge=1, description="Torch threads per rank.")
+    threads: int = Field(1, ge=1, description="Torch threads per rank (CPU); more than the free cores is far slower than one.")
     advantage: Literal["trrpp", "trrpp_ema", "reinforce_pp", "role_baseline", "grpo", "dr_grpo", "rloo"] = Field(
         "trrpp", description="Advantage estimator."
     )
@@ -162,7 +162,9 @@ class VerifiersSection(Section):
 class EvaluationSection(Section):
     every: int = Field(25, ge=1, description="Steps between evaluations; the first and last state are always measured.")
     max_tokens: int = Field(16, ge=1, description="Longest greedy answer.")
-    data: dict[str, str] = Field({}, description="Further suites of the final evaluation: name to JSONL of prompt and answer.")
+    data: dict[str, str] = Field(
+        {}, description="Further suites of the first and last evaluation: name to JSONL; absent ones are left out."
+    )
 
 
 class TelemetrySection(Section):

@@ -4,10 +4,11 @@ Plain torch on purpose: it is not part of the self-play system, it stands in for
 completions carry loss, prompts are context.
 """
 
+import json
 import random
 import shutil
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import torch
@@ -19,7 +20,9 @@ from learner.stand_in import build_model, build_tokenizer, save
 
 Example = tuple[str, str]  # prompt, completion
 IGNORED = -100
+HISTORY = "warm_start.jsonl"
 CHUNK_ROWS = 64
+WEIGHT_DECAY = 0.3  # strong: few distinct problems are seen often, and the held-out ones must be inferred
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +47,9 @@ def warm_start(
     torch.set_num_threads(threads)
     tokenizer = build_tokenizer(alphabet, words)
     model = build_model(section, len(tokenizer)).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=section.lr, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=section.lr, betas=(0.9, 0.98), weight_decay=WEIGHT_DECAY, fused=True)
     rng = random.Random(section.seed)
+    history: list[WarmStartStep] = []
     for step in range(1, section.warmup_steps + 1):
         lr = section.lr * min(1.0, step / 50) * (1 - 0.9 * step / section.warmup_steps)
         for group in optimizer.param_groups:
@@ -54,27 +58,39 @@ def warm_start(
         loss = _accumulate(model, tokenizer, [draw(rng) for _ in range(section.batch_size)])
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
-        yield WarmStartStep(step=step, loss=loss, lr=lr)
+        history.append(WarmStartStep(step=step, loss=loss, lr=lr))
+        yield history[-1]
     partial = path.with_name(path.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     save(model, tokenizer, partial)
+    lines = (json.dumps(asdict(step)) + "\n" for step in history)
+    (partial / HISTORY).write_text("".join(lines), encoding="utf-8")
     partial.rename(path)
 
 
+def recorded(path: Path) -> Iterator[WarmStartStep]:
+    """The steps of a warm start that is finished; none when there is no model at `path`."""
+    if (path / HISTORY).exists():
+        for line in (path / HISTORY).read_text(encoding="utf-8").splitlines():
+            yield WarmStartStep(**json.loads(line))
+
+
 def _accumulate(model: torch.nn.Module, tokenizer: PreTrainedTokenizerBase, examples: list[Example]) -> float:
-    """Gradients of the mean completion-token loss; in chunks of similar length, so that little padding is computed."""
+    """Gradients of the loss per completion token, meaned per example: a long proposal weighs no more than a short answer.
+
+    In chunks of similar length, so that little padding is computed.
+    """
     rows = sorted(_tokenise(tokenizer, examples), key=lambda row: len(row[0]) + len(row[1]))
-    num_tokens = sum(len(completion) for _, completion in rows)
     total = 0.0
     for start in range(0, len(rows), CHUNK_ROWS):
         ids_BT, labels_BT = _pad(rows[start : start + CHUNK_ROWS], tokenizer.eos_token_id)
-        logits_BTV = model(ids_BT).logits
-        loss = cross_entropy(
-            logits_BTV[:, :-1].flatten(0, 1), labels_BT[:, 1:].flatten(), ignore_index=IGNORED, reduction="sum"
-        )
-        (loss / num_tokens).backward()
+        logits_BTV = model(ids_BT).logits[:, :-1]
+        losses_BT = cross_entropy(logits_BTV.transpose(1, 2), labels_BT[:, 1:], ignore_index=IGNORED, reduction="none")
+        lengths_B = (labels_BT[:, 1:] != IGNORED).sum(1)
+        loss = (losses_BT.sum(1) / lengths_B).sum() / len(rows)
+        loss.backward()
         total += loss.item()
-    return total / num_tokens
+    return total
 
 
 def _tokenise(tokenizer: PreTrainedTokenizerBase, examples: list[Example]) -> list[tuple[list[int], list[int]]]:

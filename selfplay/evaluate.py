@@ -152,8 +152,8 @@ def _row(suite: str, number: int, item: Item, rollout: Rollout, right: bool) -> 
     return EvalRow(
         step=rollout.step,
         version=rollout.policy_version,
-        kind=item.kind,
-        role=Role.SOLVE,
+        kind=item.kind.value,
+        role=Role.SOLVE.value,
         suite=suite,
         item=number,
         prompt=item.prompt,

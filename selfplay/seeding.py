@@ -74,8 +74,8 @@ def _generating_round(config: RunConfig, family: Family, verifier: Verifier, buf
                 break
         else:
             raise ValueError(
-                f"buffers.seed_size must be at most the {kind} tasks that family.options allow, got {config.buffers.seed_size}; "
-                "lower it or widen the options"
+                f"buffers.seed_size must be at most the {kind} tasks that family.options allow, "
+                f"got {config.buffers.seed_size}; lower it or widen the options"
             )
     return SeedingRound(number=number, proposed={}, generated=added, sizes=buffers.sizes())
 

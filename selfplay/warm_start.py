@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from configs.schema import RunConfig
-from learner.warm_start import Example, WarmStartStep, warm_start
+from learner.warm_start import Example, WarmStartStep, recorded, warm_start
 from selfplay.protocols import Verifier
 from tasks.family import Family
 from tasks.records import Kind, Origin, Role, Task
@@ -53,19 +53,12 @@ def prepare_model(config: RunConfig, family: Family, verifier: Verifier) -> Iter
     if not uses_stand_in(config):
         return
     path = Path(model_path(config, family))
-    history = path / "warm_start.jsonl"
-    if history.exists():
-        for line in history.read_text(encoding="utf-8").splitlines():
-            yield WarmStartStep(**json.loads(line))
+    if path.exists():
+        yield from recorded(path)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     draw = ExampleSource(config, family, verifier).draw
-    steps = []
-    for step in warm_start(config.model.stand_in, family.alphabet, family.words, draw, path, config.learner.threads):
-        steps.append(step)
-        yield step
-    lines = (json.dumps({"step": step.step, "loss": step.loss, "lr": step.lr}) + "\n" for step in steps)
-    history.write_text("".join(lines), encoding="utf-8")
+    yield from warm_start(config.model.stand_in, family.alphabet, family.words, draw, path, config.learner.threads)
 
 
 class ExampleSource:

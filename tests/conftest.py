@@ -30,4 +30,4 @@ def family() -> ArithmeticFamily:
 def shared_data() -> Iterator[Path]:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"real data is absent: {SHARED_DATA}")
-    yield SHARED_DATA
+    return SHARED_DATA

@@ -60,7 +60,12 @@ def test_a_heavy_library_is_imported_only_where_it_lives(library: str) -> None:
 def test_pure_folders_import_no_third_party_library_but_the_ones_named() -> None:
     import sys
 
-    allowed = {"configs": {"pydantic", "pydantic_core", "annotated_types", "yaml"}, "tasks": set(), "verifier": set(), "buffers": {"numpy"}}
+    allowed = {
+        "configs": {"pydantic", "pydantic_core", "annotated_types", "yaml"},
+        "tasks": set(),
+        "verifier": set(),
+        "buffers": {"numpy"},
+    }
     wrong = [
         f"{path.relative_to(ROOT)} imports {name}"
         for folder, extra in allowed.items()

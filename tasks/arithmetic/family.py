@@ -52,7 +52,10 @@ class ArithmeticFamily:
         self.options = ArithmeticOptions(**options)  # type: ignore[arg-type]  # its own checks name a bad option
         self._heldout = heldout_suites(self.options)
         drafts = [draft for suite in self._heldout.values() for draft in suite]
-        self._heldout_pairs = frozenset((draft.program, text) for draft in drafts for text in draft.inputs)
+        self._heldout_tasks = frozenset(draft.fingerprint for draft in drafts)
+        # A pattern that shows (5,3)→8 gives a held-out 5 + 3 away, so deduction's pairs are refused in every kind.
+        deduction = [draft for draft in drafts if draft.kind is Kind.DEDUCTION]
+        self._heldout_pairs = frozenset((draft.program, draft.inputs[0]) for draft in deduction)
 
     def propose_prompt(self, kind: Kind, references: Sequence[Task], program: str) -> str:
         words = _PROPOSE_WORDS[kind].format(o=self.options) + "\n" if self.options.instructions else ""
@@ -73,9 +76,13 @@ class ArithmeticFamily:
 
     def parse_proposal(self, proposal: Proposal) -> Draft | Malformed:
         draft = self._inputs_draft(proposal) if proposal.kind is Kind.INDUCTION else self._expression_draft(proposal)
-        if isinstance(draft, Draft) and any((draft.program, text) in self._heldout_pairs for text in draft.inputs):
+        if isinstance(draft, Draft) and self._is_heldout(draft):
             return Malformed("heldout", well_formed=True)
         return draft
+
+    def _is_heldout(self, draft: Draft) -> bool:
+        pairs = ((draft.program, text) for text in draft.inputs)
+        return draft.fingerprint in self._heldout_tasks or any(pair in self._heldout_pairs for pair in pairs)
 
     def _expression_draft(self, proposal: Proposal) -> Draft | Malformed:
         tree = parse(proposal.text)
@@ -172,7 +179,7 @@ class ArithmeticFamily:
     def generate(self, kind: Kind, rng: random.Random) -> Draft:
         while True:
             draft = random_draft(kind, self.options, rng)
-            if not any((draft.program, text) in self._heldout_pairs for text in draft.inputs):
+            if not self._is_heldout(draft):
                 return draft
 
     def heldout(self) -> Mapping[str, Sequence[Draft]]:

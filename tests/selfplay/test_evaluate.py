@@ -21,12 +21,16 @@ def test_suites_are_those_of_the_kinds_that_are_played(family: ArithmeticFamily,
     assert set(heldout_items(family, verifier, [Kind.INDUCTION])) == {"induction"}
 
 
-def test_accuracy_counts_right_rows_and_the_groups_add_up(parts: Parts, family: ArithmeticFamily, verifier: FamilyVerifier) -> None:
+def test_accuracy_counts_right_rows_and_the_groups_add_up(
+    parts: Parts, family: ArithmeticFamily, verifier: FamilyVerifier
+) -> None:
     suites = heldout_items(family, verifier, list(Kind))
     for result in evaluate(parts.generator, verifier, suites, 16, 5):
         assert result.right == sum(row.right for row in result.rows)
         scalars = result.scalars()
-        assert scalars[f"eval/{result.name}/low"] <= scalars[f"eval/{result.name}/accuracy"] <= scalars[f"eval/{result.name}/high"]
+        assert (
+            scalars[f"eval/{result.name}/low"] <= scalars[f"eval/{result.name}/accuracy"] <= scalars[f"eval/{result.name}/high"]
+        )
         if result.name == "deduction":
             assert set(result.groups) == {"plus", "minus", "times"}
             assert sum(total for _, total in result.groups.values()) == 200

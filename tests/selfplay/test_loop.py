@@ -1,3 +1,4 @@
+import itertools
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +35,9 @@ def curve(records: list[StepRecord]) -> list[tuple[int, int, int, dict[str, floa
 def test_one_step_plays_all_kinds_and_roles_and_every_rollout_is_trained_or_dropped(
     small_config: RunConfig, family: ArithmeticFamily, parts: Parts, tmp_path: Path
 ) -> None:
-    records = [record for record in play(small_config, family, parts, tmp_path) if record.phase is Phase.SELF_PLAY and record.step]
+    records = [
+        record for record in play(small_config, family, parts, tmp_path) if record.phase is Phase.SELF_PLAY and record.step
+    ]
     for record, batch in zip(records, parts.learner.batches, strict=True):  # type: ignore[attr-defined]
         seen = Counter((item.rollout.kind, item.rollout.role) for item in batch)
         assert set(seen) == {(kind, role) for kind in Kind for role in Role}
@@ -67,7 +70,7 @@ def test_buffers_grow_by_admitted_proposals_and_by_nothing_else(
     small_config: RunConfig, family: ArithmeticFamily, parts: Parts, tmp_path: Path
 ) -> None:
     records = [record for record in play(small_config, family, parts, tmp_path) if record.phase is Phase.SELF_PLAY]
-    for before, after in zip(records, records[1:], strict=False):
+    for before, after in itertools.pairwise(records):
         growth = sum(after.scalars[f"buffer/{kind}"] - before.scalars[f"buffer/{kind}"] for kind in Kind)
         assert growth == after.scalars["counts/admitted"]
 
@@ -131,6 +134,8 @@ def test_stages_sum_to_the_step(small_config: RunConfig, family: ArithmeticFamil
     for record in play(small_config, family, parts, tmp_path):
         if record.phase is Phase.SELF_PLAY and record.step:
             stages = sum(
-                value for name, value in record.scalars.items() if name.startswith("time/") and name not in ("time/step", "time/unattributed")
+                value
+                for name, value in record.scalars.items()
+                if name.startswith("time/") and name not in ("time/step", "time/unattributed")
             )
             assert stages == pytest.approx(record.scalars["time/step"] * (1 - record.scalars["time/unattributed"]), rel=1e-6)

@@ -46,7 +46,8 @@ def test_induction_is_judged_by_the_hidden_half_alone(verifier: FamilyVerifier) 
 
 
 @pytest.mark.parametrize(
-    ("text", "status"), [("no", AdmissionStatus.BAD_FORMAT), ("7", AdmissionStatus.REFUSED), ("55 + 66", AdmissionStatus.ADMITTED)]
+    ("text", "status"),
+    [("no", AdmissionStatus.BAD_FORMAT), ("7", AdmissionStatus.REFUSED), ("55 + 66", AdmissionStatus.ADMITTED)],
 )
 def test_a_proposal_that_reads_but_breaks_a_rule_is_told_from_one_that_does_not_read(
     verifier: FamilyVerifier, text: str, status: AdmissionStatus
@@ -59,7 +60,9 @@ def test_a_proposal_that_reads_but_breaks_a_rule_is_told_from_one_that_does_not_
 def test_every_heldout_problem_has_an_answer_that_grades_as_right(verifier: FamilyVerifier) -> None:
     for name, drafts in verifier.family.heldout().items():
         tasks = [admission.task for admission in verifier.build(drafts, Origin.HELDOUT, 0, name)]
-        answers = [Answer(attempt_id=task.task_id, task=task, text=verifier.family.reference_answer(task)) for task in tasks if task]
+        answers = [
+            Answer(attempt_id=task.task_id, task=task, text=verifier.family.reference_answer(task)) for task in tasks if task
+        ]
         assert len(answers) == len(drafts)
         assert all(found.status is VerdictStatus.RIGHT for found in verifier.grade(answers))
 

@@ -1,0 +1,155 @@
+"""The whole program with every part real: vLLM, DeepSpeed, Ray, W&B. If one of these fails, do not trust a curve."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+PROJECT = Path(__file__).resolve().parents[1]
+RUN_TIMEOUT_S = 480.0
+CLOCK = ("time/", "tokens/per_s")
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One warm start for all runs of this file; the first one makes it."""
+    return tmp_path_factory.mktemp("cache")
+
+
+def command(root: Path, cache: Path, *overrides: str) -> list[str]:
+    fixed = (f"run.root={root}", f"model.stand_in.cache={cache}", "cluster.address=local")
+    return [sys.executable, "-m", "cluster.train", "configs/smoke.yaml", *fixed, *overrides]
+
+
+def start(arguments: Sequence[str], log: Path) -> subprocess.Popen[bytes]:
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    with log.open("ab") as output:
+        return subprocess.Popen(
+            arguments, cwd=PROJECT, env=environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+
+
+def finish(process: subprocess.Popen[bytes], log: Path) -> None:
+    try:
+        code = process.wait(timeout=RUN_TIMEOUT_S)
+    finally:
+        end_session(process.pid)
+    assert code == 0, log.read_text(errors="replace")[-4000:]
+
+
+def end_session(leader: int) -> None:
+    """Ends what a failed run may have left: the processes of its own session, found by id."""
+    for process in psutil.process_iter():
+        try:
+            if os.getsid(process.pid) == leader and process.pid != leader:
+                process.kill()
+        except (psutil.Error, ProcessLookupError):
+            continue
+
+
+def survivors(leader: int) -> list[str]:
+    found = []
+    for process in psutil.process_iter(["pid", "cmdline"]):
+        try:
+            if os.getsid(process.pid) == leader:
+                found.append(" ".join(process.info["cmdline"] or [])[:120])
+        except (psutil.Error, ProcessLookupError):
+            continue
+    return found
+
+
+def steps(run: Path) -> list[dict[str, Any]]:
+    lines = (run / "telemetry" / "steps.jsonl").read_text(encoding="utf-8").splitlines()
+    return [json.loads(line) for line in lines]
+
+
+def curve(run: Path) -> list[dict[str, Any]]:
+    """All that a run has to say of itself but what the clock measured."""
+    return [
+        {**line, "scalars": {name: value for name, value in line["scalars"].items() if not name.startswith(CLOCK)}}
+        for line in steps(run)
+    ]
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Path:
+    """An uninterrupted run with one generator."""
+    root = tmp_path_factory.mktemp("whole")
+    process = start(command(root, cache), root / "log")
+    finish(process, root / "log")
+    assert not survivors(process.pid)
+    return root / "smoke-s0"
+
+
+def test_a_run_leaves_everything_that_a_user_looks_for(whole: Path) -> None:
+    status = json.loads((whole / "status.json").read_text())
+    assert status["status"] == "finished"
+    assert (whole / "report.html").stat().st_size > 10_000
+    assert list((whole / "wandb").glob("offline-run-*/*.wandb"))
+    assert {path.name for path in (whole / "checkpoints").iterdir()} >= {"step-000002", "step-000003"}
+    clock = [line["global_step"] for line in steps(whole)]
+    assert clock == sorted(set(clock))
+
+
+def test_every_step_accounts_for_its_rollouts_its_time_and_its_mismatch(whole: Path) -> None:
+    played = [line["scalars"] for line in steps(whole) if line["phase"] == "self_play" and line["step"] > 0]
+    assert len(played) == 3
+    for scalars in played:
+        assert scalars["mismatch/max"] <= 1e-3
+        assert scalars["time/unattributed"] <= 0.05
+        rollouts = scalars["counts/proposed"] + scalars["counts/attempted"]
+        assert scalars["counts/trained"] + scalars["counts/dropped"] == rollouts
+        for kind in ("deduction", "abduction", "induction"):
+            assert {f"reward/{kind}/solve", f"solve_rate/{kind}", f"valid/{kind}", f"buffer/{kind}"} <= scalars.keys()
+
+
+def test_the_last_checkpoint_is_a_hugging_face_model(whole: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    path = whole / "checkpoints" / "step-000003" / "model"
+    text = "Calculate: 12 * 7 = "
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    assert tokenizer.decode(tokenizer(text)["input_ids"]) == text
+    logits = AutoModelForCausalLM.from_pretrained(path)(**tokenizer(text, return_tensors="pt")).logits
+    assert logits.isfinite().all()
+
+
+def test_two_generators_and_a_kill_in_the_middle_give_the_same_curve(whole: Path, cache: Path, tmp_path: Path) -> None:
+    """The curve depends neither on how the requests are spread nor on kill -9 with the same command again."""
+    log = tmp_path / "log"
+    arguments = command(tmp_path, cache, "generators.count=2")
+    process = start(arguments, log)
+    kill_after_step(process, tmp_path / "smoke-s0", 2, log)
+    wait_until_gone(process.pid)
+    assert len(steps(tmp_path / "smoke-s0")) < len(steps(whole))
+    process = start(arguments, log)
+    finish(process, log)
+    assert curve(tmp_path / "smoke-s0") == curve(whole)
+
+
+def kill_after_step(process: subprocess.Popen[bytes], run: Path, step: int, log: Path) -> None:
+    deadline = time.monotonic() + RUN_TIMEOUT_S
+    while not (run / "checkpoints" / f"step-{step:06d}").exists():
+        assert process.poll() is None, log.read_text(errors="replace")[-4000:]
+        assert time.monotonic() < deadline, f"no checkpoint of step {step} after {RUN_TIMEOUT_S} s"
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait(timeout=60)
+
+
+def wait_until_gone(leader: int, timeout_s: float = 60.0) -> None:
+    """Ray's own reaper ends a killed driver's cluster."""
+    deadline = time.monotonic() + timeout_s
+    while survivors(leader) and time.monotonic() < deadline:
+        time.sleep(0.5)
+    end_session(leader)
