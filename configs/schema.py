@@ -72,12 +72,18 @@ class FamilySection(Section):
 class ProposerSection(Section):
     references: int = Field(6, ge=0, description="Buffered tasks shown to the proposer, drawn uniformly (K of the paper).")
     oversample: int = Field(2, ge=1, description="Proposals sampled per task wanted.")
+    duplicates: Literal["refuse", "reattempt"] = Field(
+        "refuse", description="A proposal already buffered: refused, or attempted and rewarded anew (small domains run dry)."
+    )
     temperature: float = Field(1.0, gt=0, description="Sampling temperature; must be above 0 to explore.")
     max_tokens: int = Field(32, ge=1, description="Longest proposal.")
 
 
 class SolverSection(Section):
     attempts: int = Field(8, ge=2, description="Sampled attempts per task (G); they measure its solve rate.")
+    fresh_share: float = Field(
+        1.0, gt=0, le=1, description="Share of a step's tasks that are new proposals; the others are drawn from the buffer."
+    )
     reuse_attempts: bool = Field(True, description="Train on those attempts; false: the paper's scheme, one fresh attempt.")
     temperature: float = Field(
         1.0, gt=0, description="Sampling temperature; greedy attempts would make every solve rate 0 or 1."
@@ -217,8 +223,13 @@ class RunConfig(Section):
         return self
 
     @property
+    def fresh_per_kind(self) -> int:
+        """Tasks of each kind that a step takes from its own proposals; at least one."""
+        return max(1, round(self.tasks_per_kind * self.solver.fresh_share))
+
+    @property
     def rows_per_step(self) -> int:
         """Upper bound of trajectories in one update."""
-        proposals = self.tasks_per_kind * self.proposer.oversample
+        proposals = self.fresh_per_kind * self.proposer.oversample
         attempts = self.tasks_per_kind * (self.solver.attempts if self.solver.reuse_attempts else 1)
         return len(self.family.kinds) * (proposals + attempts)

@@ -138,12 +138,12 @@ class SelfPlay:
             wanted = [
                 item
                 for kind in self._kinds
-                for item in proposal_requests(config, self._family, parts.buffers, kind, step, config.tasks_per_kind)
+                for item in proposal_requests(config, self._family, parts.buffers, kind, step, config.fresh_per_kind)
             ]
         with watch.stage("propose"):
             proposals = propose(parts.generator, wanted)
         with watch.stage("verify"):
-            proposed = admit(parts.verifier, parts.buffers, wanted, proposals, config.solver.truncated)
+            proposed = admit(config, parts.verifier, parts.buffers, wanted, proposals)
             tasks = choose_tasks(config, parts.buffers, proposed, step)
         with watch.stage("solve"):
             requests = attempt_requests(config, self._family, tasks, step)

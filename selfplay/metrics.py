@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from selfplay.judge import Judged
-from selfplay.propose import Proposed
+from selfplay.propose import DUPLICATE, KNOWN, Proposed
 from selfplay.rewards import learnability
 from selfplay.solve import Solved
 from tasks.records import Kind, Role, Task, Trajectory
@@ -34,7 +34,7 @@ def _proposal_scalars(kind: Kind, items: Sequence[Proposed]) -> dict[str, float]
     reasons = Counter(item.admission.reason for item in items if item.admission.task is None)
     scalars: dict[str, float] = {f"refusal/{kind}/{reason}": count for reason, count in reasons.items()}
     scalars[f"valid/{kind}"] = fmean(item.admission.task is not None for item in items)
-    scalars[f"duplicate/{kind}"] = reasons["duplicate"] / len(items)
+    scalars[f"duplicate/{kind}"] = fmean(item.admission.reason in (DUPLICATE, KNOWN) for item in items)
     tasks = [item.admission.task for item in items if item.admission.task is not None]
     if tasks:
         scalars[f"difficulty/{kind}"] = fmean(task.difficulty for task in tasks)

@@ -14,6 +14,8 @@ from tasks.family import Family
 from tasks.records import Admission, AdmissionStatus, Kind, Proposal, Request, Role, Rollout
 from tasks.seeds import derive_seed
 
+DUPLICATE, KNOWN, TRUNCATED = "duplicate", "known", "truncated"  # reasons that are given here, not by the verifier
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProposalRequest:
@@ -66,9 +68,9 @@ def propose(generator: Generator, wanted: Sequence[ProposalRequest]) -> list[Rol
 
 
 def admit(
-    verifier: Verifier, buffers: Buffers, wanted: Sequence[ProposalRequest], rollouts: Sequence[Rollout], truncated: str
+    config: RunConfig, verifier: Verifier, buffers: Buffers, wanted: Sequence[ProposalRequest], rollouts: Sequence[Rollout]
 ) -> list[Proposed]:
-    """The verifier's word on each completion, then dedup against the buffers and within the batch (the first one stays)."""
+    """The verifier's word on each completion, then what is known already (see `proposer.duplicates`)."""
     proposals = [
         Proposal(proposal_id=rollout.task_id, step=rollout.step, kind=rollout.kind, text=rollout.text, program=item.program)
         for item, rollout in zip(wanted, rollouts, strict=True)
@@ -77,23 +79,21 @@ def admit(
         _cut(admission) if rollout.truncated else admission
         for admission, rollout in zip(verifier.admit(proposals), rollouts, strict=True)
     ]
+    admissions = _mark_known(buffers, admissions, refuse=config.proposer.duplicates == "refuse")
+    masked = config.solver.truncated == "mask"
     return [
-        Proposed(
-            prompt=item.request.prompt,
-            rollout=rollout,
-            admission=admission,
-            trainable=not (rollout.truncated and truncated == "mask"),
-        )
-        for item, rollout, admission in zip(wanted, rollouts, _without_duplicates(buffers, admissions), strict=True)
+        Proposed(prompt=item.request.prompt, rollout=rollout, admission=admission, trainable=not (rollout.truncated and masked))
+        for item, rollout, admission in zip(wanted, rollouts, admissions, strict=True)
     ]
 
 
 def _cut(admission: Admission) -> Admission:
     """A completion cut by length is never judged as if it were whole."""
-    return replace(admission, status=AdmissionStatus.BAD_FORMAT, reason="truncated", task=None)
+    return replace(admission, status=AdmissionStatus.BAD_FORMAT, reason=TRUNCATED, task=None)
 
 
-def _without_duplicates(buffers: Buffers, admissions: Sequence[Admission]) -> list[Admission]:
+def _mark_known(buffers: Buffers, admissions: Sequence[Admission], refuse: bool) -> list[Admission]:
+    """Within a batch the first of equal tasks stays; one that is buffered is refused, or stays with the reason KNOWN."""
     tasks = [admission.task for admission in admissions if admission.task is not None]
     known = dict(zip((task.fingerprint for task in tasks), buffers.known([task.fingerprint for task in tasks]), strict=True))
     seen: set[str] = set()
@@ -103,8 +103,11 @@ def _without_duplicates(buffers: Buffers, admissions: Sequence[Admission]) -> li
             result.append(admission)
             continue
         fingerprint = admission.task.fingerprint
-        duplicate = known[fingerprint] or fingerprint in seen
+        repeated, buffered = fingerprint in seen, known[fingerprint]
         seen.add(fingerprint)
-        refused = replace(admission, status=AdmissionStatus.REFUSED, reason="duplicate", task=None)
-        result.append(refused if duplicate else admission)
+        if repeated or (buffered and refuse):
+            admission = replace(admission, status=AdmissionStatus.REFUSED, reason=DUPLICATE, task=None)
+        elif buffered:
+            admission = replace(admission, reason=KNOWN)
+        result.append(admission)
     return result

@@ -54,11 +54,14 @@ def _proposing_round(
         for kind, count in missing.items()
         for item in proposal_requests(config, family, buffers, kind, number, count, phase="seeding")
     ]
-    proposed = admit(verifier, buffers, wanted, propose(generator, wanted), config.solver.truncated)
+    proposed = admit(config, verifier, buffers, wanted, propose(generator, wanted))
     kept = dict.fromkeys(missing, 0)
     for kind, count in missing.items():
-        tasks = [item.admission.task for item in proposed if item.admission.task and item.admission.task.kind is kind][:count]
-        kept[kind] = sum(buffers.add(tasks, [None] * len(tasks)))
+        tasks = [item.admission.task for item in proposed if item.admission.task and item.admission.task.kind is kind]
+        fresh = [
+            task for task, known in zip(tasks, buffers.known([task.fingerprint for task in tasks]), strict=True) if not known
+        ]
+        kept[kind] = sum(buffers.add(fresh[:count], [None] * len(fresh[:count])))
     return SeedingRound(number=number, proposed=kept, generated={}, sizes=buffers.sizes(), proposals=tuple(proposed))
 
 

@@ -53,7 +53,7 @@ class ArithmeticFamily:
         self._heldout = heldout_suites(self.options)
         drafts = [draft for suite in self._heldout.values() for draft in suite]
         self._heldout_tasks = frozenset(draft.fingerprint for draft in drafts)
-        # A pattern that shows (5,3)→8 gives a held-out 5 + 3 away, so deduction's pairs are refused in every kind.
+        # `? + ? = 8` trains on `5, 3`, which gives a held-out 5 + 3 away; a pattern's pairs are prompt, which carries no loss.
         deduction = [draft for draft in drafts if draft.kind is Kind.DEDUCTION]
         self._heldout_pairs = frozenset((draft.program, draft.inputs[0]) for draft in deduction)
 
@@ -81,8 +81,8 @@ class ArithmeticFamily:
         return draft
 
     def _is_heldout(self, draft: Draft) -> bool:
-        pairs = ((draft.program, text) for text in draft.inputs)
-        return draft.fingerprint in self._heldout_tasks or any(pair in self._heldout_pairs for pair in pairs)
+        shown = draft.kind is not Kind.INDUCTION and (draft.program, draft.inputs[0]) in self._heldout_pairs
+        return shown or draft.fingerprint in self._heldout_tasks
 
     def _expression_draft(self, proposal: Proposal) -> Draft | Malformed:
         tree = parse(proposal.text)

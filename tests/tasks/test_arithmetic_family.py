@@ -57,7 +57,8 @@ def test_generated_drafts_are_never_heldout_so_that_the_warm_start_cannot_leak(k
     tasks = {draft.fingerprint for suite in FAMILY.heldout().values() for draft in suite}
     drafts = [*(FAMILY.generate(kind, rng) for _ in range(500)), FAMILY.zero(kind)]
     assert not [draft for draft in drafts if draft.fingerprint in tasks]
-    assert not [draft for draft in drafts for text in draft.inputs if (draft.program, text) in heldout_pairs()]
+    if kind is not Kind.INDUCTION:
+        assert not [draft for draft in drafts if (draft.program, draft.inputs[0]) in heldout_pairs()]
 
 
 def test_most_of_the_journals_problems_stay_free_to_be_proposed() -> None:
@@ -71,14 +72,15 @@ def test_most_of_the_journals_problems_stay_free_to_be_proposed() -> None:
     assert len(free) == 1323 - 200
 
 
-def test_a_heldout_problem_is_refused_as_a_proposal_of_every_kind() -> None:
+def test_a_heldout_problem_is_refused_wherever_its_answer_would_be_trained_on() -> None:
     draft = next(draft for draft in FAMILY.heldout()["deduction"] if all(int(part) >= 2 for part in draft.inputs[0].split(",")))
     left, right = draft.inputs[0].split(", ")
     expression = draft.program.replace("a", left).replace("b", right)
     for kind in (Kind.DEDUCTION, Kind.ABDUCTION):
         assert FAMILY.parse_proposal(proposal(kind, expression)) == Malformed("heldout", well_formed=True)
-    text = f"({left},{right}) (90,91) (92,93) (94,95) (96,97) (98,99)"
-    assert FAMILY.parse_proposal(proposal(Kind.INDUCTION, text, draft.program)) == Malformed("heldout", well_formed=True)
+    pattern = FAMILY.heldout()["induction"][0]
+    text = " ".join(f"({given.replace(', ', ',')})" for given in pattern.inputs)
+    assert FAMILY.parse_proposal(proposal(Kind.INDUCTION, text, pattern.program)) == Malformed("heldout", well_formed=True)
 
 
 @pytest.mark.parametrize(
