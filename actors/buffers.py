@@ -25,6 +25,9 @@ class BuffersActor:
     def sample(self, kind: Kind, count: int, seed: int) -> list[Task]:
         return self._buffers.sample(kind, count, seed)
 
+    def frontier(self, kind: Kind, count: int, seed: int) -> list[Task]:
+        return self._buffers.frontier(kind, count, seed)
+
     def references(self, kind: Kind, draws: int, count: int, seed: int) -> list[list[Task]]:
         return self._buffers.references(kind, draws, count, seed)
 

@@ -110,6 +110,10 @@ class RemoteBuffers(Remote):
         tasks: list[Task] = self._fleet.first("sample", kind, count, seed)
         return tasks
 
+    def frontier(self, kind: Kind, count: int, seed: int) -> list[Task]:
+        tasks: list[Task] = self._fleet.first("frontier", kind, count, seed)
+        return tasks
+
     def references(self, kind: Kind, draws: int, count: int, seed: int) -> list[list[Task]]:
         references: list[list[Task]] = self._fleet.first("references", kind, draws, count, seed)
         return references

@@ -1,4 +1,4 @@
-"""The task buffers: one per kind, without duplicates, bounded, sampled uniformly.
+"""The task buffers: one per kind, without duplicates, bounded. References are drawn uniformly.
 
 Uniform, because recency-weighted references were seen to collapse (arXiv 2505.03335, appendix D.3). A full buffer gives
 up its oldest proposed task; the zero triplet and generated seeds stay, so that a bad proposer cannot wash them out.
@@ -10,12 +10,16 @@ import os
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from heapq import nlargest
+from math import log
 from pathlib import Path
 from typing import Any
 
 from configs.errors import UserError
 from tasks.records import Kind, Origin, Pair, Task
 from tasks.seeds import derive_seed
+
+FRONTIER_FLOOR = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +50,16 @@ class TaskBuffers:
         order = self._order[kind]
         chosen = random.Random(seed).sample(range(len(order)), min(count, len(order)))
         return [self._entries[order[index]].task for index in chosen]
+
+    def frontier(self, kind: Kind, count: int, seed: int) -> list[Task]:
+        """Without replacement, weighted by s(1 − s) of the newest solve rate (arXiv 2502.12272), for the solver to train on.
+
+        Tasks that are always or never solved teach nothing; they keep `FRONTIER_FLOOR`, since their rate may be out of
+        date, and unmeasured ones count as s = 1/2. Draws by the keys log(u)/w of Efraimidis and Spirakis.
+        """
+        rng = random.Random(seed)
+        keyed = [(log(1 - rng.random()) / _frontier_weight(self._entries[name].solve_rate), name) for name in self._order[kind]]
+        return [self._entries[name].task for _, name in nlargest(count, keyed)]
 
     def references(self, kind: Kind, draws: int, count: int, seed: int) -> list[list[Task]]:
         """`draws` independent samples of `count` tasks."""
@@ -102,6 +116,8 @@ class TaskBuffers:
         self._entries.clear()
         for order in self._order.values():
             order.clear()
+        if not path.is_file():
+            raise UserError(f"buffer snapshot {path} is missing; delete that checkpoint: the one before it is used")
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, start=1):
                 try:
@@ -113,6 +129,11 @@ class TaskBuffers:
                         "the one before it is used"
                     ) from error
                 self._entries[entry.task.fingerprint] = entry
+
+
+def _frontier_weight(solve_rate: float | None) -> float:
+    rate = 0.5 if solve_rate is None else solve_rate
+    return max(FRONTIER_FLOOR, rate * (1 - rate))
 
 
 def _nth(pool: Sequence[Sequence[str]], index: int) -> str:

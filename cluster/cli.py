@@ -83,12 +83,15 @@ def evaluate(
     data: Annotated[list[Path] | None, typer.Option(help="JSONL of prompt and answer; may be repeated.")] = None,
     limit: Annotated[int, typer.Option(min=0, help="First items only; 0: all.")] = 0,
     engine: Annotated[str, typer.Option(help="transformers or vllm.")] = "transformers",
+    verbatim: Annotated[bool, typer.Option("--verbatim", help="Ask --data as it is, not in the family's public form.")] = False,
     as_json: Json = False,
 ) -> None:
     """Greedy accuracy of a checkpoint with its Wilson interval."""
     from cluster.evaluate import evaluate_checkpoint
 
-    evaluate_checkpoint(checkpoint, suites=suite or [], data=data or [], limit=limit, engine=engine, as_json=as_json)
+    evaluate_checkpoint(
+        checkpoint, suites=suite or [], data=data or [], limit=limit, engine=engine, verbatim=verbatim, as_json=as_json
+    )
 
 
 @app.command()

@@ -38,13 +38,13 @@ class Source:
 
 
 def evaluate_checkpoint(
-    checkpoint: str, *, suites: Sequence[str], data: Sequence[Path], limit: int, engine: str, as_json: bool
+    checkpoint: str, *, suites: Sequence[str], data: Sequence[Path], limit: int, engine: str, verbatim: bool, as_json: bool
 ) -> None:
     source = find_source(checkpoint, engine)
     section = source.config.family
     family = load_family(section.name, section.options)
     verifier = FamilyVerifier(section.name, section.options)
-    questions = choose_suites(source.config, family, verifier, suites, data, limit)
+    questions = choose_suites(source.config, family, verifier, suites, data, limit, verbatim=verbatim)
     config = _roomy(source.config, questions)
     check_engine(config)
     check_model(config.model)
@@ -94,9 +94,19 @@ def _run_config(model: Path) -> Path | None:
 
 
 def choose_suites(
-    config: RunConfig, family: Family, verifier: FamilyVerifier, suites: Sequence[str], data: Sequence[Path], limit: int
+    config: RunConfig,
+    family: Family,
+    verifier: FamilyVerifier,
+    suites: Sequence[str],
+    data: Sequence[Path],
+    limit: int,
+    *,
+    verbatim: bool = False,
 ) -> dict[str, list[Item]]:
-    """The named held-out suites (all, when nothing is named) and the files, each cut to its first `limit` items."""
+    """The named held-out suites (all, when nothing is named) and the files, each cut to its first `limit` items.
+
+    `verbatim`: the files' questions as they are, also where the family has a public form for them.
+    """
     heldout = heldout_items(family, verifier, [Kind(name) for name in config.family.kinds])
     for name in suites:
         if name not in heldout:
@@ -105,7 +115,7 @@ def choose_suites(
             raise ConfigError(f"--suite must be one of {', '.join(heldout)}, got {name}{hint}")
     wanted = list(suites) or ([] if data else list(heldout))
     chosen = {name: heldout[name][: limit or None] for name in wanted}
-    return chosen | {file.stem: file_items(file, family, limit or None) for file in data}
+    return chosen | {file.stem: file_items(file, None if verbatim else family, limit or None) for file in data}
 
 
 def _roomy(config: RunConfig, questions: Mapping[str, Sequence[Item]]) -> RunConfig:

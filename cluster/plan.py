@@ -89,13 +89,13 @@ def plan_lines(plan: Plan, config: RunConfig) -> Iterator[str]:
 
 
 def _proposals(config: RunConfig) -> int:
-    return len(config.family.kinds) * config.tasks_per_kind * config.proposer.oversample
+    return sum(config.num_fresh(kind) for kind in config.family.kinds) * config.proposer.oversample
 
 
 def _attempts(config: RunConfig) -> int:
     """Sampled per step: G for each task; one more where attempts are not reused for training."""
     per_task = config.solver.attempts + (0 if config.solver.reuse_attempts else 1)
-    return len(config.family.kinds) * config.tasks_per_kind * per_task
+    return sum(config.num_tasks(kind) for kind in config.family.kinds) * per_task
 
 
 def _completion_tokens(config: RunConfig) -> int:

@@ -45,7 +45,10 @@ def play(config: RunConfig, *, local: bool = False, debug: bool = False) -> Path
     disable_progress_bar()  # transformers' own, a line for each file that it writes
     with open_run(config, sys.argv) as run:
         if run.finished:
-            say(f"{run.path} is finished ({run.steps_done} steps); to go further: run.steps={2 * max(1, run.steps_done)}")
+            say(
+                f"{run.path} is finished ({run.steps_done} steps); to go further: run.steps={2 * max(1, run.steps_done)}"
+                " (the learning rate decays over run.steps: it rises again)"
+            )
         else:
             say(f"{'resuming' if run.resumed else 'new run'} {run.path}, from step {run.steps_done} of {config.run.steps}")
             with crash_log(run.path), _telemetry(run) as hub:
@@ -120,7 +123,7 @@ def _telemetry(run: RunDirectory) -> Iterator[TelemetryHub]:
         status = "interrupted"
         raise
     finally:
-        hub.close(status, _closing_figures(run.path))
+        hub.close(status, _closing_figures(run.path) if status == "finished" else {})
 
 
 def _closing_figures(run_dir: Path) -> dict[str, float]:

@@ -84,6 +84,9 @@ class SolverSection(Section):
     fresh_share: float = Field(
         1.0, gt=0, le=1, description="Share of a step's tasks that are new proposals; the others are drawn from the buffer."
     )
+    top_up: Literal["uniform", "frontier"] = Field(
+        "uniform", description="How the others are drawn: uniformly (the paper), or by s(1 - s) of their last solve rate."
+    )
     reuse_attempts: bool = Field(True, description="Train on those attempts; false: the paper's scheme, one fresh attempt.")
     temperature: float = Field(
         1.0, gt=0, description="Sampling temperature; greedy attempts would make every solve rate 0 or 1."
@@ -195,6 +198,9 @@ class RunConfig(Section):
 
     seed: int = Field(0, ge=0, description="The run's seed; recorded everywhere.")
     tasks_per_kind: int = Field(16, ge=1, description="Tasks solved per kind and step (B of the paper).")
+    kind_weights: dict[KindName, float] = Field(
+        {}, description="Multiplies tasks_per_kind for the kinds named; the others count 1."
+    )
     run: RunSection = RunSection()
     model: ModelSection = ModelSection()
     family: FamilySection = FamilySection()
@@ -216,20 +222,39 @@ class RunConfig(Section):
             raise ValueError(
                 f"generators.max_model_len must exceed every max_tokens, got {self.generators.max_model_len} and {longest}"
             )
+        for kind, weight in self.kind_weights.items():
+            if weight <= 0:
+                raise ValueError(
+                    f"kind_weights.{kind} must be above 0, got {weight}; leave the kind out of family.kinds instead"
+                )
+        if self.buffers.capacity < self.buffers.seed_size:
+            raise ValueError(
+                f"buffers.capacity must be at least buffers.seed_size ({self.buffers.seed_size}), got {self.buffers.capacity}"
+            )
+        if not self.solver.reuse_attempts and self.learner.advantage in ("grpo", "dr_grpo", "rloo"):
+            raise ValueError(
+                f"learner.advantage must not be {self.learner.advantage} with solver.reuse_attempts=false: one attempt a task "
+                "has no siblings to be compared with; take trrpp, or reuse_attempts=true"
+            )
         if self.learner.minibatches > self.rows_per_step:
             raise ValueError(
                 f"learner.minibatches must be at most the {self.rows_per_step} rows of a step, got {self.learner.minibatches}"
             )
         return self
 
-    @property
-    def fresh_per_kind(self) -> int:
-        """Tasks of each kind that a step takes from its own proposals; at least one."""
-        return max(1, round(self.tasks_per_kind * self.solver.fresh_share))
+    def num_tasks(self, kind: str) -> int:
+        """Tasks of this kind that a step solves."""
+        weight = next((weight for name, weight in self.kind_weights.items() if name == kind), 1.0)
+        return max(1, round(self.tasks_per_kind * weight))
+
+    def num_fresh(self, kind: str) -> int:
+        """How many of them come from the step's own proposals; at least one."""
+        return max(1, round(self.num_tasks(kind) * self.solver.fresh_share))
 
     @property
     def rows_per_step(self) -> int:
         """Upper bound of trajectories in one update."""
-        proposals = self.fresh_per_kind * self.proposer.oversample
-        attempts = self.tasks_per_kind * (self.solver.attempts if self.solver.reuse_attempts else 1)
-        return len(self.family.kinds) * (proposals + attempts)
+        attempts = self.solver.attempts if self.solver.reuse_attempts else 1
+        return sum(
+            self.num_fresh(kind) * self.proposer.oversample + self.num_tasks(kind) * attempts for kind in self.family.kinds
+        )

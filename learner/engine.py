@@ -166,14 +166,25 @@ class Engine:
         """Restores weights and optimizer, returns the state given to `save`. UserError when that cannot be done exactly."""
         if not (path / LAYOUT).exists():
             raise UserError(f"{path} holds no whole trainer checkpoint; resume from another checkpoint")
-        written = json.loads((path / LAYOUT).read_text())
+        try:
+            written = json.loads((path / LAYOUT).read_text())
+        except ValueError as error:
+            raise UserError(f"{path / LAYOUT} is corrupt ({error}); resume from another checkpoint") from error
         if written != self._layout():
             raise UserError(
                 f"{path} was written with {written}, this run has {self._layout()}; resume with the same learner layout"
             )
         try:
             _, state = self._engine.load_checkpoint(str(path), tag=TAG)
-        except (RuntimeError, AssertionError, EOFError, OSError, pickle.UnpicklingError) as error:  # torch.load on bad bytes
+        except (
+            RuntimeError,
+            AssertionError,
+            EOFError,
+            LookupError,
+            OSError,
+            ValueError,
+            pickle.UnpicklingError,
+        ) as error:  # torch.load on bad bytes
             raise UserError(f"{path} cannot be read ({error!r}); it is corrupt, resume from another checkpoint") from error
         return dict(state)
 

@@ -7,6 +7,7 @@ Does not: compute rewards or advantages, know Ray, decide when to publish or che
 """
 
 import os
+import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Self
 import numpy as np
 import torch
 
+from configs.errors import UserError
 from configs.schema import LearnerSection
 from learner import losses, model_files, packing
 from learner.engine import Engine
@@ -121,7 +123,11 @@ class Learner:
         trainer = path / "trainer"
         state = self._engine.load(trainer)
         self._updates = int(state["updates"])
-        _restore_random_state(torch.load(trainer / f"rng-{self._rank}.pt", weights_only=True))
+        random_state = trainer / f"rng-{self._rank}.pt"
+        try:
+            _restore_random_state(torch.load(random_state, weights_only=True))
+        except (OSError, EOFError, LookupError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
+            raise UserError(f"{random_state} cannot be read ({error!r}); resume from another checkpoint") from error
 
     def _lr(self) -> float:
         """Linear warm-up, then linear decay to `lr_final` of the peak at the last step."""

@@ -31,10 +31,21 @@ def read(model_path: str, dtype: torch.dtype) -> Any:
     """A causal language model whose attention takes our mask."""
     logging.disable_progress_bar()  # whoever runs us draws its own
     try:
-        return AutoModelForCausalLM.from_pretrained(model_path, dtype=dtype, attn_implementation="sdpa")
+        model = AutoModelForCausalLM.from_pretrained(model_path, dtype=dtype, attn_implementation="sdpa")
     except (OSError, ValueError) as error:
         first_line = str(error).strip().split("\n")[0]
         raise UserError(f"model {model_path} cannot be loaded ({first_line}); check model.name_or_path") from error
+    return _without_dropout(model)
+
+
+def _without_dropout(model: Any) -> Any:
+    """The sampler has none: with it the learner's logprobs would be of another policy."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):
+            module.p = 0.0
+        if isinstance(getattr(module, "attention_dropout", None), float):
+            module.attention_dropout = 0.0
+    return model
 
 
 def write(model: Any, tensors: Mapping[str, torch.Tensor], path: Path, source: str) -> None:

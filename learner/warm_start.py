@@ -4,7 +4,9 @@ Plain torch on purpose: it is not part of the self-play system, it stands in for
 completions carry loss, prompts are context.
 """
 
+import errno
 import json
+import os
 import random
 import shutil
 from collections.abc import Callable, Iterator
@@ -60,12 +62,22 @@ def warm_start(
         optimizer.step()
         history.append(WarmStartStep(step=step, loss=loss, lr=lr))
         yield history[-1]
-    partial = path.with_name(path.name + ".partial")
+    partial = path.with_name(f"{path.name}.partial-{os.getpid()}")  # several runs may make the same one at once
     shutil.rmtree(partial, ignore_errors=True)
     save(model, tokenizer, partial)
     lines = (json.dumps(asdict(step)) + "\n" for step in history)
     (partial / HISTORY).write_text("".join(lines), encoding="utf-8")
-    partial.rename(path)
+    appear(partial, path)
+
+
+def appear(partial: Path, path: Path) -> None:
+    """Renames the finished folder into place; where another run was first, its (equal) one stays."""
+    try:
+        partial.rename(path)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
+        shutil.rmtree(partial)
 
 
 def recorded(path: Path) -> Iterator[WarmStartStep]:

@@ -47,17 +47,19 @@ class Checkpoints:
             learner.save(partial.absolute())
             buffers.save(partial.absolute() / "buffers.json")
             (partial / "state.json").write_text(json.dumps(asdict(state), indent=1), encoding="utf-8")
-            _sync_folder(partial)
+            for path in (*partial.rglob("*"), partial):
+                _sync(path)
             if final.exists():
                 shutil.rmtree(final)
             partial.rename(final)
-            _sync_folder(self._folder)
+            _sync(self._folder)
         except OSError as error:
-            shutil.rmtree(partial, ignore_errors=True)
             raise UserError(
                 f"checkpoint {final} cannot be written ({error.strerror}); free disk space or change run.root, then run the "
                 "same command again: it goes on from the checkpoint before"
             ) from error
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)  # what a failed one, whatever failed, holds of a full disk
         self._remove_old(state.best_step)
         return final
 
@@ -80,10 +82,13 @@ class Checkpoints:
     def _remove_old(self, best_step: int) -> None:
         for path in self._listed()[: -self._keep]:
             if path.name != f"step-{best_step:06d}":
-                shutil.rmtree(path)
+                path.rename(path.with_name(f".removed-{path.name}"))  # a kill halfway leaves none that is listed in part
+        for removed in self._folder.glob(".removed-*"):
+            shutil.rmtree(removed)
 
 
-def _sync_folder(path: Path) -> None:
+def _sync(path: Path) -> None:
+    """A file's contents, or a folder's entries, are on disk after this."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

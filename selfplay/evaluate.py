@@ -137,6 +137,7 @@ def _judge(name: str, items: Sequence[Item], rollouts: Sequence[Rollout], verifi
     verdicts = {verdict.attempt_id: verdict.status is VerdictStatus.RIGHT for verdict in verifier.grade(answers)}
     rights = [
         verdicts.get(rollout.attempt_id, item.task is None and _read_integer(rollout.text) == item.expected)
+        and not _cut_off(item, rollout)
         for item, rollout in zip(items, rollouts, strict=True)
     ]
     groups: dict[str, tuple[int, int]] = {}
@@ -161,6 +162,12 @@ def _row(suite: str, number: int, item: Item, rollout: Rollout, right: bool) -> 
         expected=item.expected,
         right=right,
     )
+
+
+def _cut_off(item: Item, rollout: Rollout) -> bool:
+    """Whether a completion that was cut by length lacks the end of its answer: a number is whole once text follows it."""
+    whole_number = item.kind is Kind.DEDUCTION and _read_integer(rollout.text) != rollout.text.strip()
+    return rollout.truncated and not whole_number
 
 
 def _read_integer(text: str) -> str | None:

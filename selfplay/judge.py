@@ -32,23 +32,36 @@ class Judged:
 def judge(proposed: Sequence[Proposed], solved: Sequence[Solved], table: RewardTable, estimator: Estimator) -> Judged:
     rates = {item.task.task_id: item.solve_rate for item in solved}
     attempts = [attempt for item in solved for attempt in item.attempts]
+    surplus = _surplus(proposed, rates)
     rewards = [_proposer_reward(item, rates, table) for item in proposed]
     rewards += [table.solver(attempt.verdict.status) for attempt in attempts]
     rollouts = [item.rollout for item in proposed] + [attempt.rollout for attempt in attempts]
-    trainable = [item.trainable and not _surplus(item, rates) for item in proposed]
+    trainable = [item.trainable and not extra for item, extra in zip(proposed, surplus, strict=True)]
     trainable += [attempt.trainable for attempt in attempts]
     trajectories = _with_advantages(rollouts, rewards, trainable, estimator)
     return Judged(
         proposals=tuple(trajectories[: len(proposed)]),
         attempts=tuple(trajectories[len(proposed) :]),
         zero_std=_zero_std(solved, table),
-        dropped=_dropped(proposed, attempts, rates),
+        dropped=_dropped(proposed, attempts, surplus),
     )
 
 
-def _surplus(item: Proposed, rates: dict[str, float]) -> bool:
-    """Admitted beyond what the step attempts: its learnability is unknown, so it has no reward."""
-    return item.admission.task is not None and item.admission.proposal_id not in rates
+def _surplus(proposed: Sequence[Proposed], rates: dict[str, float]) -> list[bool]:
+    """Which proposals came after the step had enough tasks of their kind.
+
+    Their learnability is unknown. Invalid ones among them are left out as well: kept alone, they would be over-weighted.
+    """
+    flags = [False] * len(proposed)
+    for kind in {item.rollout.kind for item in proposed}:
+        indices = [index for index, item in enumerate(proposed) if item.rollout.kind is kind]
+        admitted = [index for index in indices if proposed[index].admission.task is not None]
+        attempted = [index for index in admitted if proposed[index].admission.proposal_id in rates]
+        if len(attempted) < len(admitted):
+            last = max(attempted, default=-1)
+            for index in indices:
+                flags[index] = index > last
+    return flags
 
 
 def _proposer_reward(item: Proposed, rates: dict[str, float], table: RewardTable) -> float:
@@ -83,9 +96,8 @@ def _zero_std(solved: Sequence[Solved], table: RewardTable) -> dict[str, float]:
     )
 
 
-def _dropped(proposed: Sequence[Proposed], attempts: Sequence[Attempt], rates: dict[str, float]) -> dict[str, int]:
-    surplus = sum(_surplus(item, rates) for item in proposed)
-    masked = sum(not item.trainable for item in proposed)
+def _dropped(proposed: Sequence[Proposed], attempts: Sequence[Attempt], surplus: Sequence[bool]) -> dict[str, int]:
+    masked = sum(not item.trainable and not extra for item, extra in zip(proposed, surplus, strict=True))
     masked += sum(not attempt.trainable and attempt.rollout.truncated for attempt in attempts)
     measuring = sum(not attempt.trainable and not attempt.rollout.truncated for attempt in attempts)
-    return {"surplus": surplus, "masked": masked, "measuring": measuring}
+    return {"surplus": sum(surplus), "masked": masked, "measuring": measuring}

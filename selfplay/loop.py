@@ -138,7 +138,7 @@ class SelfPlay:
             wanted = [
                 item
                 for kind in self._kinds
-                for item in proposal_requests(config, self._family, parts.buffers, kind, step, config.fresh_per_kind)
+                for item in proposal_requests(config, self._family, parts.buffers, kind, step, config.num_fresh(kind))
             ]
         with watch.stage("propose"):
             proposals = propose(parts.generator, wanted)
@@ -196,9 +196,14 @@ class SelfPlay:
             scalars |= {"tokens/step": played.num_tokens, "tokens/per_s": played.num_tokens / seconds["step"]}
         with self._watch.stage("telemetry"):
             self._parts.telemetry.emit(self._record(scalars, results, played))
-        if self._state.step % self._config.run.checkpoint_every == 0 or self._state.step == self._config.run.steps:
+        if self._is_checkpoint_due():
             with self._watch.stage("checkpoint"):
                 self._checkpoints.save(self._state, self._parts.learner, self._parts.buffers)
+
+    def _is_checkpoint_due(self) -> bool:
+        """By number, at the end, and whenever an evaluation was the best so far: what ranks best is there to be kept."""
+        state, section = self._state, self._config.run
+        return state.step % section.checkpoint_every == 0 or state.step in (section.steps, state.best_step)
 
     def _record(self, scalars: dict[str, float], results: list[SuiteResult], played: Played | None) -> StepRecord:
         state = self._state

@@ -2,7 +2,7 @@
 
     buffers ──references──▶ prompts ──generator──▶ completions ──verifier──▶ admitted | refused(reason)
 
-Each kind asks for `tasks_per_kind` prompts and `oversample` completions of each. Every refusal has a reason code.
+Each kind asks for `num_fresh` prompts and `oversample` completions of each. Every refusal has a reason code.
 """
 
 from collections.abc import Sequence

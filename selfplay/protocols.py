@@ -32,6 +32,9 @@ class Buffers(Protocol):
     def sample(self, kind: Kind, count: int, seed: int) -> list[Task]:
         """Uniform without replacement; fewer when the buffer holds fewer."""
 
+    def frontier(self, kind: Kind, count: int, seed: int) -> list[Task]:
+        """Like `sample`, but tasks that are sometimes solved come more often than those that always or never are."""
+
     def references(self, kind: Kind, draws: int, count: int, seed: int) -> list[list[Task]]:
         """`draws` independent samples of `count` tasks: the references of as many proposer prompts, in one call."""
 

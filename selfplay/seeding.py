@@ -9,6 +9,7 @@ import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from configs.errors import ConfigError
 from configs.schema import RunConfig
 from selfplay.propose import Proposed, admit, proposal_requests, propose
 from selfplay.protocols import Buffers, Generator, Verifier
@@ -76,7 +77,7 @@ def _generating_round(config: RunConfig, family: Family, verifier: Verifier, buf
             if added[kind] == count:
                 break
         else:
-            raise ValueError(
+            raise ConfigError(
                 f"buffers.seed_size must be at most the {kind} tasks that family.options allow, "
                 f"got {config.buffers.seed_size}; lower it or widen the options"
             )

@@ -1,6 +1,6 @@
 """The solving stages: which tasks are attempted, the attempts, and the verifier's verdicts.
 
-A kind's tasks are this step's admitted proposals (up to `fresh_per_kind`), topped up uniformly from its buffer. Each
+A kind's tasks are this step's admitted proposals (up to `num_fresh`), topped up from its buffer. Each
 gets G sampled attempts, never greedy: they measure its solve rate, and with `reuse_attempts` they are also what the
 solver trains on. Without it (the paper's scheme) one further attempt per task is trained on and the G are not.
 """
@@ -41,7 +41,7 @@ class Solved:
 
 
 def choose_tasks(config: RunConfig, buffers: Buffers, proposed: Sequence[Proposed], step: int) -> list[Task]:
-    """`tasks_per_kind` tasks of each kind: admitted proposals up to `fresh_per_kind`, then uniformly from the buffer.
+    """`num_tasks` tasks of each kind: admitted proposals up to `num_fresh`, then from the buffer.
 
     Fewer only where the buffer has no others. A buffered task that was also proposed in this step is not taken twice.
     """
@@ -49,11 +49,12 @@ def choose_tasks(config: RunConfig, buffers: Buffers, proposed: Sequence[Propose
     for name in config.family.kinds:
         kind = Kind(name)
         fresh = [item.admission.task for item in proposed if item.admission.task and item.admission.task.kind is kind]
-        fresh = fresh[: config.fresh_per_kind]
-        drawn = buffers.sample(kind, config.tasks_per_kind, derive_seed(config.seed, step, kind, "top_up"))
+        fresh = fresh[: config.num_fresh(kind)]
+        draw = buffers.frontier if config.solver.top_up == "frontier" else buffers.sample
+        drawn = draw(kind, config.num_tasks(kind), derive_seed(config.seed, step, kind, "top_up"))
         taken = {task.fingerprint for task in fresh}
         others = [task for task in drawn if task.fingerprint not in taken]
-        chosen += fresh + others[: config.tasks_per_kind - len(fresh)]
+        chosen += fresh + others[: config.num_tasks(kind) - len(fresh)]
     return chosen
 
 

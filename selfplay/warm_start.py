@@ -16,7 +16,7 @@ from tasks.family import Family
 from tasks.records import Kind, Origin, Role, Task
 
 STAND_IN = "stand-in"
-RECIPE_VERSION = 1  # raise when the code of the recipe changes what it produces
+RECIPE_VERSION = 2  # raise when the code of the recipe changes what it produces
 # Shares of the examples. Solving gets more: its answers are computed, proposals are mostly form.
 MIX = {
     (Kind.DEDUCTION, Role.SOLVE): 0.40,
@@ -33,10 +33,15 @@ def uses_stand_in(config: RunConfig) -> bool:
 
 
 def model_path(config: RunConfig, family: Family) -> str:
-    """What engines and learner load: a Hugging Face name or folder, or the cached stand-in's folder."""
+    """What engines and learner load: a Hugging Face name, a folder, or the cached stand-in's folder.
+
+    Folders are absolute: actors on a cluster that was joined have a current folder of their own.
+    """
     if not uses_stand_in(config):
-        return config.model.name_or_path
-    return str(Path(config.model.stand_in.cache).expanduser() / f"stand-in-{_recipe_fingerprint(config, family)}")
+        folder = Path(config.model.name_or_path).expanduser()
+        return str(folder.absolute()) if folder.is_dir() else config.model.name_or_path
+    folder = Path(config.model.stand_in.cache).expanduser().absolute()
+    return str(folder / f"stand-in-{_recipe_fingerprint(config, family)}")
 
 
 def _recipe_fingerprint(config: RunConfig, family: Family) -> str:

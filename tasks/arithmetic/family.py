@@ -14,7 +14,7 @@ from itertools import islice
 
 from tasks.arithmetic.expression import fill, format_operands, leaves, parse, render, split, symbols
 from tasks.arithmetic.generate import heldout_suites, random_draft
-from tasks.arithmetic.options import ArithmeticOptions
+from tasks.arithmetic.options import read_options
 from tasks.records import Draft, Kind, Malformed, Proposal, Task
 
 _NUMBER = re.compile(r"-?\d{1,40}(?!\d)")
@@ -49,7 +49,7 @@ class ArithmeticFamily:
     )
 
     def __init__(self, **options: object) -> None:
-        self.options = ArithmeticOptions(**options)  # type: ignore[arg-type]  # its own checks name a bad option
+        self.options = read_options(options)
         self._heldout = heldout_suites(self.options)
         drafts = [draft for suite in self._heldout.values() for draft in suite]
         self._heldout_tasks = frozenset(draft.fingerprint for draft in drafts)

@@ -88,7 +88,7 @@ def _distinct(kind: Kind, count: int, options: ArithmeticOptions, beyond_journal
             return tuple(drafts.values())
     raise ValueError(
         f"max_operand and max_operators must leave room for {count} distinct held-out {kind} tasks, "
-        f"got {options.max_operand} and {options.max_operators}; raise one of them"
+        f"got {options.max_operand} and {options.max_operators}; raise one of them, or lower easy_share ({options.easy_share})"
     )
 
 

@@ -1,6 +1,8 @@
 """Bounds of the arithmetic family: how large its tasks may get, and how its generator draws them."""
 
-from dataclasses import dataclass
+import difflib
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +24,21 @@ class ArithmeticOptions:
         _require(1 <= self.max_operators <= 7, "max_operators", "from 1 to 7", self.max_operators)
         _require(0 <= self.easy_share <= 1, "easy_share", "from 0 to 1", self.easy_share)
         _require(self.num_pairs >= 2, "num_pairs", "at least 2", self.num_pairs)
+
+
+def read_options(given: Mapping[str, object]) -> ArithmeticOptions:
+    """The options as a configuration gives them. ValueError naming the one that is unknown or of the wrong type."""
+    defaults: dict[str, object] = {field.name: field.default for field in fields(ArithmeticOptions)}
+    for name, value in given.items():
+        if name not in defaults:
+            near = difflib.get_close_matches(name, defaults, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(defaults)}"
+            raise ValueError(f"unknown option {name}; {hint}")
+        wanted = type(defaults[name])
+        if type(value) is not wanted and not (wanted is float and type(value) is int):
+            words = {int: "a whole number", float: "a number", bool: "true or false"}
+            raise ValueError(f"{name} must be {words[wanted]}, got {value!r}")
+    return ArithmeticOptions(**given)  # type: ignore[arg-type]  # checked above
 
 
 def _require(holds: bool, name: str, rule: str, value: float) -> None:

@@ -56,6 +56,18 @@ def test_the_same_seed_draws_the_same_tasks_and_another_one_others() -> None:
     assert first != second
 
 
+def test_the_frontier_is_drawn_by_how_often_a_task_is_sometimes_solved() -> None:
+    buffers = filled(30)
+    rates = {f"deduction-{number}": (0.5 if number < 10 else 0.0 if number < 20 else 1.0) for number in range(30)}
+    buffers.record(rates)
+    draws = [item for seed in range(300) for item in buffers.frontier(Kind.DEDUCTION, 5, seed)]
+    share = sum(int(item.task_id[1:]) < 10 for item in draws) / len(draws)
+    assert share > 0.85
+    assert len({item.task_id for item in draws}) == 30  # those that are never or always solved are still looked at
+    assert buffers.frontier(Kind.DEDUCTION, 5, 1) == buffers.frontier(Kind.DEDUCTION, 5, 1)
+    assert len({item.task_id for item in buffers.frontier(Kind.DEDUCTION, 99, 1)}) == 30
+
+
 def test_a_small_buffer_gives_what_it_has() -> None:
     assert len(filled(2).sample(Kind.DEDUCTION, 6, 0)) == 2
     assert filled(2).sample(Kind.ABDUCTION, 6, 0) == []
@@ -104,3 +116,8 @@ def test_a_torn_snapshot_is_named_with_its_line(tmp_path: Path) -> None:
     path.write_text(json.dumps({"task": {}}))
     with pytest.raises(UserError, match="line 1 cannot be read"):
         TaskBuffers(KINDS, 5).load(path)
+
+
+def test_a_snapshot_that_is_missing_is_named_with_the_remedy(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"buffers\.json is missing; delete that checkpoint"):
+        filled(1).load(tmp_path / "buffers.json")

@@ -54,6 +54,10 @@ def test_suites_are_chosen_by_name_cut_by_limit_and_joined_by_files(tmp_path: Pa
         "deduction": 2,
         "mine": 2,
     }
+    file.write_text('{"prompt": "What is 1 plus 1?", "answer": "2"}\n')
+    for verbatim, prompt in ((True, "What is 1 plus 1?"), (False, "Calculate: 1 + 1 = ")):
+        [item] = choose_suites(config, family, verifier, [], [file], 0, verbatim=verbatim)["mine"]
+        assert item.prompt == prompt
     assert "deduction" not in choose_suites(config, family, verifier, [], [file], 0)
     assert "induction" in choose_suites(config, family, verifier, [], [], 1)
     with pytest.raises(ConfigError, match="did you mean deduction"):

@@ -163,3 +163,15 @@ def test_no_override_whatever_its_text_escapes_as_another_error(key: str, value:
 @given(st.sampled_from(sorted(known_keys())), st.text(max_size=20))
 def test_no_value_of_a_real_key_escapes_as_another_error(key: str, value: str) -> None:
     assert complaint([f"{key}={value}"]).count("\n") == 0
+
+
+def test_settings_that_cannot_work_together_are_refused() -> None:
+    message = refusal("tiny-cpu", "solver.reuse_attempts=false", "learner.advantage=grpo")
+    assert "learner.advantage must not be grpo with solver.reuse_attempts=false" in message
+    assert "buffers.capacity must be at least buffers.seed_size (9)" in refusal(
+        "tiny-cpu", "buffers.seed_size=9", "buffers.capacity=8"
+    )
+
+
+def test_the_run_of_an_instruct_model_says_in_words_what_is_asked() -> None:
+    assert load_config("h100-qwen2-0.5b").family.options["instructions"] is True

@@ -169,9 +169,15 @@ def test_a_checkpoint_that_cannot_be_resumed_is_named_with_the_remedy(model_path
     learner.save(tmp_path)
     with pytest.raises(UserError, match="resume with the same learner layout"):
         make_learner(model_path, zero_stage=1).load(tmp_path)
+    (tmp_path / "trainer" / "rng-0.pt").write_bytes(b"torn")
+    with pytest.raises(UserError, match=r"rng-0\.pt cannot be read"):
+        learner.load(tmp_path)
     for file in (tmp_path / "trainer" / "engine").iterdir():
         file.write_bytes(file.read_bytes()[:1000])
     with pytest.raises(UserError, match="is corrupt"):
+        learner.load(tmp_path)
+    (tmp_path / "trainer" / "layout.json").write_text("{")
+    with pytest.raises(UserError, match=r"layout\.json is corrupt"):
         learner.load(tmp_path)
 
 

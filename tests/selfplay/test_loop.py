@@ -85,6 +85,34 @@ def test_the_paper_scheme_trains_one_fresh_attempt_per_task_and_not_those_that_m
         assert attempts == [4] * 12
 
 
+def test_a_share_of_the_tasks_comes_from_the_buffer_and_kinds_may_weigh_differently(
+    small_config: RunConfig, family: ArithmeticFamily, parts: Parts, tmp_path: Path
+) -> None:
+    solver = small_config.solver.model_copy(update={"fresh_share": 0.5, "top_up": "frontier"})
+    config = small_config.model_copy(update={"solver": solver, "kind_weights": {"deduction": 2.0}})
+    for record in play(config, family, parts, tmp_path):
+        if record.phase is Phase.SELF_PLAY and record.step:
+            assert Counter(row.kind for row in record.tasks) == {"deduction": 8, "abduction": 4, "induction": 4}
+            assert Counter(row.kind for row in record.proposals) == {"deduction": 8, "abduction": 4, "induction": 4}
+            fresh = Counter(row.kind for row in record.tasks if row.task_id.startswith(f"step{record.step}-"))
+            assert all(fresh[kind] <= config.num_fresh(kind) for kind in fresh)
+
+
+@pytest.mark.parametrize("policy", ["refuse", "reattempt"])
+def test_a_buffered_task_that_is_proposed_again_is_refused_or_attempted_anew_but_held_once(
+    policy: str, small_config: RunConfig, family: ArithmeticFamily, parts: Parts, tmp_path: Path
+) -> None:
+    config = small_config.model_copy(update={"proposer": small_config.proposer.model_copy(update={"duplicates": policy})})
+    parts.generator._text = lambda request, rng: "55 + 66" if request.role is Role.PROPOSE else "121"  # type: ignore[attr-defined]
+    records = [
+        record for record in play(config, family, parts, tmp_path) if record.phase is Phase.SELF_PLAY and record.step > 1
+    ]
+    rows = [row for record in records for row in record.proposals if row.kind == "deduction"]
+    assert {row.reason for row in rows} == ({"duplicate"} if policy == "refuse" else {"duplicate", "known"})
+    assert all((row.solve_rate is not None) == (row.reason == "known") for row in rows)
+    assert len({record.scalars["buffer/deduction"] for record in records}) == 1
+
+
 @pytest.mark.parametrize("policy", ["mask", "penalise"])
 def test_a_completion_cut_by_length_is_never_scored_as_if_whole(
     policy: str, small_config: RunConfig, family: ArithmeticFamily, parts: Parts, tmp_path: Path

@@ -163,7 +163,10 @@ def test_questions_in_words_are_asked_in_the_public_form(question: str, prompt: 
     [
         ("arithmetik", {}, "did you mean arithmetic?"),
         ("arithmetic", {"max_operand": 5}, "max_operand must be at least easy_max (20), got 5"),
-        ("arithmetic", {"max_oprand": 5}, "max_oprand"),
+        ("arithmetic", {"max_oprand": 5}, "unknown option max_oprand; did you mean max_operand?"),
+        ("arithmetic", {"max_operand": "many"}, "max_operand must be a whole number, got 'many'"),
+        ("arithmetic", {"max_operators": True}, "max_operators must be a whole number, got True"),
+        ("arithmetic", {"instructions": 1}, "instructions must be true or false, got 1"),
         ("arithmetic", {"num_pairs": 1}, "num_pairs must be at least 2, got 1"),
     ],
 )

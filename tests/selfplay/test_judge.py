@@ -1,0 +1,81 @@
+import pytest
+
+from learner.advantages import make_estimator
+from selfplay.judge import Judged, judge
+from selfplay.propose import Proposed
+from selfplay.rewards import RewardTable
+from selfplay.solve import Attempt, Solved
+from tasks.records import Admission, AdmissionStatus, Kind, Origin, Pair, Role, Rollout, Task, Verdict, VerdictStatus
+
+TABLE = RewardTable(right=1.0, wrong=-0.5, ill_formed=-1.0, bad_format=-1.0, refused=-0.5)
+
+
+def rollout(task_id: str, role: Role, attempt: int = 0, kind: Kind = Kind.DEDUCTION) -> Rollout:
+    return Rollout(
+        task_id=task_id, attempt=attempt, step=1, kind=kind, role=role, prompt_ids=(1, 2), completion_ids=(3,),
+        logprobs=(-0.1,), temperature=1.0, text="x", finish_reason="stop", policy_version=0, weight_fingerprint="f", sampler_id="s", seed=0,
+    )  # fmt: skip
+
+
+def task(task_id: str, kind: Kind = Kind.DEDUCTION) -> Task:
+    return Task(
+        task_id=task_id, kind=kind, program="a + b", pairs=(Pair(input="1, 2", output="3"),), num_shown=1, fingerprint=task_id,
+        origin=Origin.PROPOSED, step=1,
+    )  # fmt: skip
+
+
+def proposed(name: str, status: AdmissionStatus = AdmissionStatus.ADMITTED) -> Proposed:
+    held = task(name) if status is AdmissionStatus.ADMITTED else None
+    admission = Admission(proposal_id=name, status=status, reason="r", task=held)
+    return Proposed(prompt="p", rollout=rollout(name, Role.PROPOSE), admission=admission, trainable=True)
+
+
+def solved(name: str, rights: int, of: int = 4) -> Solved:
+    statuses = [VerdictStatus.RIGHT] * rights + [VerdictStatus.WRONG] * (of - rights)
+    attempts = tuple(
+        Attempt(
+            rollout=rollout(name, Role.SOLVE, number),
+            verdict=Verdict(attempt_id=f"{name}#{number}", status=status, reason="r"),
+            measures=True,
+            trainable=True,
+        )
+        for number, status in enumerate(statuses)
+    )
+    return Solved(task=task(name), prompt="p", attempts=attempts)
+
+
+def run(proposals: list[Proposed], tasks: list[Solved]) -> Judged:
+    return judge(proposals, tasks, TABLE, make_estimator("trrpp"))
+
+
+def test_proposers_are_paid_by_the_attempts_at_their_own_task() -> None:
+    judged = run([proposed("a"), proposed("b"), proposed("c")], [solved("a", 1), solved("b", 4), solved("c", 0)])
+    assert [item.reward for item in judged.proposals] == [0.75, 0.0, 0.0]
+
+
+def test_both_roles_are_compared_only_within_their_own_group() -> None:
+    judged = run([proposed("a"), proposed("b")], [solved("a", 1), solved("b", 3)])
+    for trajectories in (judged.proposals, judged.attempts):
+        assert sum(item.advantage for item in trajectories) == pytest.approx(0, abs=1e-9)
+    assert judged.proposals[0].advantage == pytest.approx(1, abs=1e-5)  # 0.75 against 0.25: one σ above the mean
+
+
+def test_proposals_after_the_last_attempted_one_are_left_out_valid_or_not() -> None:
+    """Kept alone, the invalid ones among them would be over-weighted against those whose reward is unknown."""
+    bad = AdmissionStatus.BAD_FORMAT
+    items = [proposed("a"), proposed("b", bad), proposed("c"), proposed("d", bad), proposed("e")]
+    judged = run(items, [solved("a", 1), solved("c", 2)])
+    assert [item.trainable for item in judged.proposals] == [True, True, True, False, False]
+    assert judged.dropped == {"surplus": 2, "masked": 0, "measuring": 0}
+
+
+def test_all_proposals_are_trained_on_when_every_admitted_one_was_attempted() -> None:
+    bad = AdmissionStatus.BAD_FORMAT
+    judged = run([proposed("a"), proposed("b", bad)], [solved("a", 1), solved("buffered", 2)])
+    assert [item.trainable for item in judged.proposals] == [True, True]
+    assert [item.reward for item in judged.proposals] == [0.75, -1.0]
+
+
+def test_the_zero_variance_share_counts_tasks_whose_attempts_agree() -> None:
+    judged = run([], [solved("a", 4), solved("b", 0), solved("c", 2), solved("d", 1)])
+    assert judged.zero_std == {"zero_std/deduction": 0.5, "zero_std": 0.5}
