@@ -13,7 +13,8 @@ TABLE = RewardTable(right=1.0, wrong=-0.5, ill_formed=-1.0, bad_format=-1.0, ref
 def rollout(task_id: str, role: Role, attempt: int = 0, kind: Kind = Kind.DEDUCTION) -> Rollout:
     return Rollout(
         task_id=task_id, attempt=attempt, step=1, kind=kind, role=role, prompt_ids=(1, 2), completion_ids=(3,),
-        logprobs=(-0.1,), temperature=1.0, text="x", finish_reason="stop", policy_version=0, weight_fingerprint="f", sampler_id="s", seed=0,
+        logprobs=(-0.1,), temperature=1.0, text="x", finish_reason="stop", policy_version=0, weight_fingerprint="f",
+        sampler_id="s", seed=0,
     )  # fmt: skip
 
 
