@@ -23,7 +23,7 @@ from learner.stand_in import build_model, build_tokenizer, save
 Example = tuple[str, str]  # prompt, completion
 IGNORED = -100
 HISTORY = "warm_start.jsonl"
-CHUNK_ROWS = 64
+CHUNK_ROWS = 32
 WEIGHT_DECAY = 0.3  # strong: few distinct problems are seen often, and the held-out ones must be inferred
 
 

@@ -1,4 +1,4 @@
-"""A tiny random Qwen2 with a character tokenizer, one vLLM engine for the session, and requests to ask of them."""
+"""A tiny random Qwen2 with a character tokenizer, a vLLM engine per module, and requests to ask of them."""
 
 import gc
 import logging
@@ -62,7 +62,7 @@ def generators() -> GeneratorsSection:
     return GeneratorsSection(max_model_len=256, max_num_seqs=32, threads=1)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def vllm_engine(tiny_model: Path, generators: GeneratorsSection) -> Iterator[VllmEngine]:
     engine = VllmEngine(tiny_model, generators, sampler_id="vllm-test")
     yield engine
@@ -103,9 +103,9 @@ def make_requests() -> Callable[..., list[Request]]:
     return build
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def ray_cluster() -> Iterator[None]:
-    """A local Ray of its own, ended with the session."""
+    """A local Ray of its own, ended with the module: others start theirs by the program's own code."""
     ray.init(
         address="local", num_cpus=4, include_dashboard=False, object_store_memory=200 * 2**20, log_to_driver=False,
         logging_level=logging.ERROR,

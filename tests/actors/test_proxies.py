@@ -15,7 +15,6 @@ from actors.fleet import Berth
 from actors.learner import LearnerSpec
 from actors.proxies import RemoteBuffers, RemoteGenerators, RemoteLearner, RemoteVerifiers, started
 from actors.transformers_engine import TransformersEngine
-from actors.vllm_engine import VllmEngine
 from configs.errors import UserError
 from configs.schema import GeneratorsSection, LearnerSection, ModelSection
 from learner.weights import Publication
@@ -63,16 +62,25 @@ def transformers_pair(
     pair.close()
 
 
-def test_two_vllm_actors_give_the_bits_of_one_engine_in_this_process(
-    vllm_pair: RemoteGenerators, vllm_engine: VllmEngine, publish: Publish, make_requests: MakeRequests
+def test_two_vllm_actors_give_the_bits_of_one(
+    vllm_pair: RemoteGenerators,
+    tiny_model: Path,
+    generators: GeneratorsSection,
+    make_berth: MakeBerth,
+    publish: Publish,
+    make_requests: MakeRequests,
 ) -> None:
-    publication = publish(31)
-    vllm_engine.load(publication)
-    vllm_pair.load(in_object_store(publication))
     requests = make_requests(30) + make_requests(9, temperature=0.0)
+    publication = in_object_store(publish(31))
+    vllm_pair.load(publication)
     rollouts = vllm_pair.generate(requests)
-    assert anonymous(rollouts) == anonymous(vllm_engine.generate(requests))
     assert {rollout.sampler_id for rollout in rollouts} == {"azr-generator-0", "azr-generator-1"}
+    single: RemoteGenerators = started([lambda: generators_on_ray(tiny_model, generators, make_berth, 1, "single")], 300.0)[0]
+    try:
+        single.load(publication)
+        assert anonymous(single.generate(requests)) == anonymous(rollouts)
+    finally:
+        single.close()
     assert vllm_pair.generate(requests[:1])[0].completion_ids == rollouts[0].completion_ids
 
 

@@ -1,0 +1,41 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.rise import Rise, markdown, mean_rise, read_rise
+from configs.errors import UserError
+
+
+def run_with(folder: Path, evaluations: dict[int, list[bool]]) -> Path:
+    (folder / "telemetry").mkdir(parents=True)
+    rows = [
+        {"step": step, "suite": "deduction", "item": item, "right": right}
+        for step, rights in evaluations.items()
+        for item, right in enumerate(rights)
+    ]
+    (folder / "telemetry" / "evals.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def test_the_rise_is_from_the_first_to_the_last_evaluation_item_by_item(tmp_path: Path) -> None:
+    run = run_with(tmp_path / "r", {0: [True, False, False, False], 5: [False] * 4, 9: [True, True, False, True]})
+    rise = read_rise(run, "deduction")
+    assert (rise.initial, rise.final, rise.changes) == (0.25, 0.75, (0, 1, 0, 1))
+
+
+def test_the_interval_is_paired_so_that_equal_items_do_not_widen_it() -> None:
+    steady = Rise(run="a", initial=0.5, final=0.6, total=100, changes=(1,) * 10 + (0,) * 90)
+    noisy = Rise(run="b", initial=0.5, final=0.6, total=100, changes=(1,) * 40 + (-1,) * 30 + (0,) * 30)
+    mean, low, high = mean_rise([steady])
+    assert mean == pytest.approx(0.1)
+    assert 0 < low < mean < high
+    assert mean_rise([noisy])[2] - mean_rise([noisy])[1] > 2 * (high - low)
+    assert "+10.0" in markdown([steady, noisy])
+
+
+def test_runs_without_two_evaluations_are_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="at least twice, found 1"):
+        read_rise(run_with(tmp_path / "r", {0: [True]}), "deduction")
+    with pytest.raises(UserError, match="cannot be read"):
+        read_rise(tmp_path / "none", "deduction")
