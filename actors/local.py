@@ -30,7 +30,7 @@ def local_parts(config: RunConfig, model_path: str, telemetry: Telemetry) -> Par
     )
     return Parts(
         generator=generator,
-        verifier=FamilyVerifier(config.family.name, options),
+        verifier=FamilyVerifier(config.family.name, options, config.verifiers),
         buffers=TaskBuffers([Kind(name) for name in config.family.kinds], config.buffers.capacity),
         learner=learner,
         telemetry=telemetry,

@@ -74,7 +74,7 @@ def _service_berths(config: RunConfig, placement: Placement) -> list[Berth]:
     kinds = [Kind(name) for name in config.family.kinds]
     berths = [berth("azr-buffers", first, placement.services, 0, env, (kinds, config.buffers.capacity))]
     for i, bundle in enumerate(others):
-        args = (config.family.name, dict(config.family.options))
+        args = (config.family.name, dict(config.family.options), config.verifiers)
         plain = berth(f"azr-verifier-{i}", bundle, placement.services, i + 1, env, args)
         berths.append(Berth(name=plain.name, args=args, options={**plain.options, "max_restarts": 3, "max_task_retries": 1}))
     return berths

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 
+from configs.schema import VerifiersSection
 from tasks.records import Admission, Answer, Draft, Origin, Proposal, Verdict
 from verifier.verifier import FamilyVerifier
 
@@ -10,9 +11,9 @@ from verifier.verifier import FamilyVerifier
 class VerifierActor:
     """Built on first use from what `start` said, so that a restarted actor needs no second start."""
 
-    def __init__(self, name: str, family: str, options: Mapping[str, object]) -> None:
+    def __init__(self, name: str, family: str, options: Mapping[str, object], section: VerifiersSection) -> None:
         self._name = name
-        self._family, self._options = family, options
+        self._family, self._options, self._section = family, options, section
         self._verifier: FamilyVerifier | None = None
 
     def __repr__(self) -> str:
@@ -33,9 +34,11 @@ class VerifierActor:
         return self._host().grade(answers)
 
     def close(self) -> None:
-        """Holds nothing outside its process."""
+        """Ends the executor's processes."""
+        if self._verifier is not None:
+            self._verifier.close()
 
     def _host(self) -> FamilyVerifier:
         if self._verifier is None:
-            self._verifier = FamilyVerifier(self._family, self._options)
+            self._verifier = FamilyVerifier(self._family, self._options, self._section)
         return self._verifier

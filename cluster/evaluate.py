@@ -43,7 +43,7 @@ def evaluate_checkpoint(
     source = find_source(checkpoint, engine)
     section = source.config.family
     family = load_family(section.name, section.options)
-    verifier = FamilyVerifier(section.name, section.options)
+    verifier = FamilyVerifier(section.name, section.options, source.config.verifiers)
     questions = choose_suites(source.config, family, verifier, suites, data, limit, verbatim=verbatim)
     config = _roomy(source.config, questions)
     check_engine(config)

@@ -8,7 +8,7 @@ newest checkpoint. The loop itself, its checkpoints and what happens in a step b
 
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 from rich.console import Console
@@ -101,13 +101,13 @@ def _warm_start(run: RunDirectory, family: Family, hub: TelemetryHub) -> int:
     Returns the last of its global steps; 0 for a model that needs none.
     """
     section = run.config.family
-    verifier = FamilyVerifier(section.name, section.options)
     done, last = run.global_step or 0, 0
-    for step in prepare_model(run.config, family, verifier):
-        if step.step > done:
-            scalars = {"warm_start/loss": step.loss, "warm_start/lr": step.lr}
-            hub.emit(StepRecord(global_step=step.step, phase=Phase.WARM_START, step=step.step, version=0, scalars=scalars))
-        last = step.step
+    with closing(FamilyVerifier(section.name, section.options, run.config.verifiers)) as verifier:
+        for step in prepare_model(run.config, family, verifier):
+            if step.step > done:
+                scalars = {"warm_start/loss": step.loss, "warm_start/lr": step.lr}
+                hub.emit(StepRecord(global_step=step.step, phase=Phase.WARM_START, step=step.step, version=0, scalars=scalars))
+            last = step.step
     return last
 
 

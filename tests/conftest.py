@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from configs.schema import VerifiersSection
 from tasks.arithmetic.family import ArithmeticFamily
 from verifier.verifier import FamilyVerifier
 
@@ -18,7 +19,7 @@ SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
 @pytest.fixture(scope="session")
 def verifier() -> FamilyVerifier:
-    return FamilyVerifier("arithmetic", {})
+    return FamilyVerifier("arithmetic", {}, VerifiersSection())
 
 
 @pytest.fixture(scope="session")

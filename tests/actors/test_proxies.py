@@ -16,7 +16,7 @@ from actors.learner import LearnerSpec
 from actors.proxies import RemoteBuffers, RemoteGenerators, RemoteLearner, RemoteVerifiers, started
 from actors.transformers_engine import TransformersEngine
 from configs.errors import UserError
-from configs.schema import GeneratorsSection, LearnerSection, ModelSection
+from configs.schema import GeneratorsSection, LearnerSection, ModelSection, VerifiersSection
 from learner.weights import Publication
 from tasks.family import load_family
 from tasks.records import Kind, Origin, Proposal, Request, Rollout, Task, Trajectory
@@ -135,8 +135,8 @@ def test_a_model_that_cannot_be_loaded_is_the_users_error_and_leaves_nothing(
 
 
 def test_two_verifiers_judge_like_one(ray_cluster: None, make_berth: MakeBerth) -> None:
-    plain = FamilyVerifier("arithmetic", {})
-    berths = [make_berth(f"azr-verifier-{i}", "arithmetic", {}) for i in range(2)]
+    plain = FamilyVerifier("arithmetic", {}, VerifiersSection())
+    berths = [make_berth(f"azr-verifier-{i}", "arithmetic", {}, VerifiersSection()) for i in range(2)]
     remote: RemoteVerifiers = started([lambda: RemoteVerifiers(berths=berths, run="v", call_timeout_s=60.0)], 120.0)[0]
     texts = ["3 + 4", "what?", "7 - 2 * 3", "1 +", "9 * 9"]
     proposals = [Proposal(proposal_id=f"p{i}", step=1, kind=Kind.DEDUCTION, text=text) for i, text in enumerate(texts)]

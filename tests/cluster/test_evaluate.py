@@ -47,7 +47,7 @@ def test_a_run_without_a_checkpoint_and_a_stray_folder_are_one_line(tmp_path: Pa
 def test_suites_are_chosen_by_name_cut_by_limit_and_joined_by_files(tmp_path: Path) -> None:
     config = load_config("smoke")
     family = load_family(config.family.name, config.family.options)
-    verifier = FamilyVerifier(config.family.name, config.family.options)
+    verifier = FamilyVerifier(config.family.name, config.family.options, config.verifiers)
     file = tmp_path / "mine.jsonl"
     file.write_text('{"prompt": "1 + 1 = ", "answer": "2"}\n' * 3)
     assert {name: len(items) for name, items in choose_suites(config, family, verifier, ["deduction"], [file], 2).items()} == {

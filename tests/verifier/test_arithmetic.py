@@ -2,17 +2,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from configs.schema import VerifiersSection
 from verifier.arithmetic import MAX_DIGITS, ArithmeticExecutor
-from verifier.execution import Outcome, load_executor
+from verifier.execution import Call, Outcome, load_executor
 
-EXECUTOR = ArithmeticExecutor()
+EXECUTOR = ArithmeticExecutor(VerifiersSection())
+
+
+def run(program: str, text: str) -> Outcome:
+    [outcome] = EXECUTOR.run([Call(program=program, input=text)])
+    return outcome
 
 
 @given(st.lists(st.integers(-999, 999), min_size=3, max_size=3))
 def test_values_are_those_of_integer_arithmetic(values: list[int]) -> None:
     a, b, c = values
     text = ", ".join(map(str, values))
-    outputs = {program: EXECUTOR.run(program, [text])[0].output for program in ("a + b * c", "(a - b) * c", "a - (b - c)")}
+    outputs = {program: run(program, text).output for program in ("a + b * c", "(a - b) * c", "a - (b - c)")}
     assert outputs == {"a + b * c": str(a + b * c), "(a - b) * c": str((a - b) * c), "a - (b - c)": str(a - (b - c))}
 
 
@@ -31,14 +37,13 @@ def test_values_are_those_of_integer_arithmetic(values: list[int]) -> None:
     ],
 )
 def test_what_cannot_be_computed_is_an_outcome_with_a_reason(program: str, given_input: str, outcome: Outcome) -> None:
-    assert EXECUTOR.run(program, [given_input]) == [outcome]
+    assert run(program, given_input) == outcome
 
 
 @given(st.text(max_size=80), st.text(max_size=80))
 def test_hostile_text_never_raises(program: str, given_input: str) -> None:
-    [outcome] = EXECUTOR.run(program, [given_input])
-    assert outcome.status in ("ok", "error", "too_large_output")
+    assert run(program, given_input).status in ("ok", "error", "too_large_output")
 
 
 def test_the_executor_is_found_by_its_name() -> None:
-    assert isinstance(load_executor("arithmetic"), ArithmeticExecutor)
+    assert isinstance(load_executor("arithmetic", VerifiersSection()), ArithmeticExecutor)
