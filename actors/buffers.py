@@ -5,15 +5,20 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from buffers.buffers import TaskBuffers
+from buffers.census import Census, family_traits, no_traits
+from configs.schema import FamilySection
+from tasks.family import load_family
 from tasks.records import Kind, Task
 
 
 class BuffersActor:
     """State lives in this process and in checkpoints, so it is never restarted on its own."""
 
-    def __init__(self, name: str, kinds: Sequence[Kind], capacity: int) -> None:
+    def __init__(self, name: str, kinds: Sequence[Kind], capacity: int, family: FamilySection | None = None) -> None:
+        """`family`: whose traits the census counts; None: it counts difficulties only."""
         self._name = name
-        self._buffers = TaskBuffers(kinds, capacity)
+        traits = family_traits(load_family(family.name, family.options)) if family else no_traits
+        self._buffers = TaskBuffers(kinds, capacity, traits)
 
     def __repr__(self) -> str:
         return self._name
@@ -42,6 +47,9 @@ class BuffersActor:
 
     def record(self, solve_rates: Mapping[str, float]) -> None:
         self._buffers.record(solve_rates)
+
+    def census(self) -> dict[Kind, Census]:
+        return self._buffers.census()
 
     def sizes(self) -> dict[Kind, int]:
         return self._buffers.sizes()

@@ -24,7 +24,6 @@ class LearnerSpec:
     model_path: str
     config: LearnerSection
     dtype: str
-    total_steps: int
     seed: int
     timeout_s: float
 
@@ -62,7 +61,6 @@ class LearnerActor:
             spec.model_path,
             spec.config,
             dtype=spec.dtype,
-            total_steps=spec.total_steps,
             seed=spec.seed,
             rank=rank,
             world_size=spec.config.world_size,
@@ -71,8 +69,8 @@ class LearnerActor:
         )
         return os.getpid()
 
-    def update(self, batch: Sequence[Trajectory]) -> dict[str, float]:
-        return self._started().update(batch)
+    def update(self, batch: Sequence[Trajectory], lr: float) -> dict[str, float]:
+        return self._started().update(batch, lr)
 
     def publish(self, version: int) -> Publication:
         """Rank 0 puts each bucket into the object store once; the publication carries the references."""

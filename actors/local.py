@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from actors.engines import make_engine
 from buffers.buffers import TaskBuffers
+from buffers.census import family_traits
 from configs.errors import ConfigError
 from configs.schema import RunConfig
 from learner.learner import Learner
@@ -24,14 +25,16 @@ def local_parts(config: RunConfig, model_path: str, telemetry: Telemetry) -> Par
         model_path,
         config.learner,
         dtype=config.model.dtype,
-        total_steps=config.run.steps,
         seed=config.seed,
         timeout_s=config.cluster.call_timeout_s,
     )
+    verifier = FamilyVerifier(config.family.name, options, config.verifiers)
     return Parts(
         generator=generator,
-        verifier=FamilyVerifier(config.family.name, options, config.verifiers),
-        buffers=TaskBuffers([Kind(name) for name in config.family.kinds], config.buffers.capacity),
+        verifier=verifier,
+        buffers=TaskBuffers(
+            [Kind(name) for name in config.family.kinds], config.buffers.capacity, family_traits(verifier.family)
+        ),
         learner=learner,
         telemetry=telemetry,
     )

@@ -22,6 +22,7 @@ from actors.fleet import Berth, Fleet
 from actors.generator import GeneratorActor
 from actors.learner import LearnerActor, LearnerSpec
 from actors.verifier import VerifierActor
+from buffers.census import Census
 from configs.schema import GeneratorsSection, ModelSection
 from learner.weights import Publication
 from tasks.records import Admission, Answer, Draft, Kind, Origin, Proposal, Request, Rollout, Task, Trajectory, Verdict
@@ -133,6 +134,10 @@ class RemoteBuffers(Remote):
     def record(self, solve_rates: Mapping[str, float]) -> None:
         self._fleet.first("record", dict(solve_rates))
 
+    def census(self) -> dict[Kind, Census]:
+        census: dict[Kind, Census] = self._fleet.first("census")
+        return census
+
     def sizes(self) -> dict[Kind, int]:
         sizes: dict[Kind, int] = self._fleet.first("sizes")
         return sizes
@@ -158,9 +163,9 @@ class RemoteLearner(Remote):
             raise
         self._starting = self._fleet.submit("start", [(spec, rank, master) for rank in range(len(berths))])
 
-    def update(self, batch: Sequence[Trajectory]) -> dict[str, float]:
+    def update(self, batch: Sequence[Trajectory], lr: float) -> dict[str, float]:
         shared = ray.put(list(batch))
-        scalars: dict[str, float] = self._fleet.all("update", shared)[0]
+        scalars: dict[str, float] = self._fleet.all("update", shared, lr)[0]
         return scalars
 
     def publish(self, version: int) -> Publication:

@@ -35,7 +35,6 @@ def _builders(config: RunConfig, model_path: str, placement: Placement) -> list[
         model_path=model_path,
         config=config.learner,
         dtype=config.model.dtype,
-        total_steps=config.run.steps,
         seed=config.seed,
         timeout_s=timeout_s,
     )
@@ -72,7 +71,7 @@ def _service_berths(config: RunConfig, placement: Placement) -> list[Berth]:
     first, *others = bundles(config.generators, config.learner, config.verifiers).services
     env = actor_env(1, "")
     kinds = [Kind(name) for name in config.family.kinds]
-    berths = [berth("azr-buffers", first, placement.services, 0, env, (kinds, config.buffers.capacity))]
+    berths = [berth("azr-buffers", first, placement.services, 0, env, (kinds, config.buffers.capacity, config.family))]
     for i, bundle in enumerate(others):
         args = (config.family.name, dict(config.family.options), config.verifiers)
         plain = berth(f"azr-verifier-{i}", bundle, placement.services, i + 1, env, args)

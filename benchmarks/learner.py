@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -122,15 +123,15 @@ def compare(shape: Shape, rounds: int, seed: int, threads: int) -> dict[str, flo
     batch = make_batch(shape, seed)
     with tempfile.TemporaryDirectory() as folder:
         path = make_model(shape, Path(folder), seed)
-        learner = Learner(path, section, dtype="float32", total_steps=10**6, seed=seed)
+        learner = Learner(path, section, dtype="float32", seed=seed)
         shared, plain = SharedPromptLoop(path, section), PlainLoop(path, section)
-    first = (learner.update(batch)["loss/total"], shared.update(batch)[0], plain.update(batch)[0])
+    first = (learner.update(batch, section.lr)["loss/total"], shared.update(batch)[0], plain.update(batch)[0])
     if max(first) - min(first) > 1e-5:
         raise RuntimeError(f"the three loops disagree on the first loss: {first}")
     times: list[tuple[float, float, float]] = []
     for number in range(WARM_UP + rounds):
         seconds = []
-        for update in (learner.update, shared.update, plain.update):
+        for update in (partial(learner.update, lr=section.lr), shared.update, plain.update):
             start = time.perf_counter()
             update(batch)
             seconds.append(time.perf_counter() - start)
@@ -151,11 +152,11 @@ def throughput(shape: Shape, section: LearnerSection, dtype: str, steps: int, se
     batch = make_batch(shape, seed)
     with tempfile.TemporaryDirectory() as folder:
         path = make_model(shape, Path(folder), seed)
-        learner = Learner(path, section, dtype=dtype, total_steps=10**6, seed=seed)
+        learner = Learner(path, section, dtype=dtype, seed=seed)
     seconds = []
     for number in range(WARM_UP + steps):
         start = time.perf_counter()
-        scalars = learner.update(batch)  # ends with the metrics on the CPU, so the device is done
+        scalars = learner.update(batch, section.lr)  # ends with the metrics on the CPU, so the device is done
         if number >= WARM_UP:
             seconds.append(time.perf_counter() - start)
     median = statistics.median(seconds)

@@ -2,7 +2,7 @@
 
 Uniform, because recency-weighted references were seen to collapse (arXiv 2505.03335, appendix D.3). A full buffer gives
 up its oldest proposed task; the zero triplet and generated seeds stay, so that a bad proposer cannot wash them out.
-Solve rates are kept with the task. No randomness of its own: every draw takes a seed.
+Solve rates are kept with the task, traits are counted (buffers.census). No randomness of its own: every draw takes a seed.
 """
 
 import json
@@ -15,6 +15,7 @@ from math import log
 from pathlib import Path
 from typing import Any
 
+from buffers.census import Census, Tally, Traits, no_traits
 from configs.errors import UserError
 from tasks.records import Kind, Origin, Pair, Task
 from tasks.seeds import derive_seed
@@ -28,19 +29,23 @@ class Entry:
 
     task: Task
     solve_rate: float | None
-    times_solved: int = 0
 
 
 class TaskBuffers:
-    """All kinds' buffers. Implements `selfplay.protocols.Buffers`."""
+    """All kinds' buffers. Implements `selfplay.protocols.Buffers`. `traits`: what `census` counts tasks by."""
 
-    def __init__(self, kinds: Sequence[Kind], capacity: int) -> None:
+    def __init__(self, kinds: Sequence[Kind], capacity: int, traits: Traits = no_traits) -> None:
         self._capacity = capacity
+        self._traits = traits
+        self._tallies = {kind: Tally(traits) for kind in kinds}
         self._entries: dict[str, Entry] = {}  # by fingerprint
         self._order: dict[Kind, list[str]] = {kind: [] for kind in kinds}  # fingerprints, oldest first
 
     def sizes(self) -> dict[Kind, int]:
         return {kind: len(order) for kind, order in self._order.items()}
+
+    def census(self) -> dict[Kind, Census]:
+        return {kind: tally.census() for kind, tally in self._tallies.items()}
 
     def known(self, fingerprints: Sequence[str]) -> list[bool]:
         return [fingerprint in self._entries for fingerprint in fingerprints]
@@ -85,20 +90,21 @@ class TaskBuffers:
         if len(order) >= self._capacity:
             self._evict(order)
         order.append(task.fingerprint)
-        self._entries[task.fingerprint] = Entry(task=task, solve_rate=solve_rate, times_solved=int(solve_rate is not None))
+        self._entries[task.fingerprint] = Entry(task=task, solve_rate=solve_rate)
+        self._tallies[task.kind].add(task)
         return True
 
     def _evict(self, order: list[str]) -> None:
         """The oldest proposed task goes; where there is none, the oldest of all."""
         oldest = next((n for n, key in enumerate(order) if self._entries[key].task.origin is Origin.PROPOSED), 0)
-        del self._entries[order.pop(oldest)]
+        task = self._entries.pop(order.pop(oldest)).task
+        self._tallies[task.kind].remove(task)
 
     def record(self, solve_rates: Mapping[str, float]) -> None:
         """Newly measured solve rates by fingerprint; a task that was evicted meanwhile is passed over."""
         for fingerprint, rate in solve_rates.items():
             if fingerprint in self._entries:
-                entry = self._entries[fingerprint]
-                self._entries[fingerprint] = replace(entry, solve_rate=rate, times_solved=entry.times_solved + 1)
+                self._entries[fingerprint] = replace(self._entries[fingerprint], solve_rate=rate)
 
     def save(self, path: Path) -> None:
         """Writes a snapshot atomically: one JSON line per task, in order."""
@@ -116,6 +122,7 @@ class TaskBuffers:
         self._entries.clear()
         for order in self._order.values():
             order.clear()
+        self._tallies = {kind: Tally(self._traits) for kind in self._order}
         if not path.is_file():
             raise UserError(f"buffer snapshot {path} is missing; delete that checkpoint: the one before it is used")
         with path.open(encoding="utf-8") as file:
@@ -129,6 +136,7 @@ class TaskBuffers:
                         "the one before it is used"
                     ) from error
                 self._entries[entry.task.fingerprint] = entry
+                self._tallies[entry.task.kind].add(entry.task)
 
 
 def _frontier_weight(solve_rate: float | None) -> float:
@@ -148,4 +156,4 @@ def _entry(data: dict[str, Any]) -> Entry:
     task = data["task"]
     task["kind"], task["origin"] = Kind(task["kind"]), Origin(task["origin"])
     task["pairs"] = tuple(Pair(**pair) for pair in task["pairs"])
-    return Entry(task=Task(**task), solve_rate=data["solve_rate"], times_solved=data["times_solved"])
+    return Entry(task=Task(**task), solve_rate=data["solve_rate"])

@@ -76,22 +76,99 @@ def submit(
     raise typer.Exit(submit_run(config, overrides or [], address=address, wait=wait))
 
 
+@app.command()
+def sweep(
+    experiment: Annotated[str, typer.Argument(metavar="EXPERIMENT", help="YAML file, or the name of a shipped experiment.")],
+    seeds: Annotated[str, typer.Option(help="Only these, joined by commas; empty: those of the file.")] = "",
+    arms: Annotated[str, typer.Option(help="Only these arms, joined by commas; empty: all.")] = "",
+    jobs: Annotated[int, typer.Option(min=1, help="Runs at once.")] = 1,
+    root: Annotated[Path, typer.Option(help="Folder of the experiment's folder.")] = Path("runs"),
+    table_only: Annotated[bool, typer.Option("--table-only", help="Starts nothing; writes the table anew.")] = False,
+    local: Annotated[bool, typer.Option("--local", help="Each run in one process, without Ray.")] = False,
+    address: Annotated[str, typer.Option(help="Runs are jobs of the Ray cluster with this dashboard.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Runs or resumes the arms of an experiment at equal tokens, and writes one table."""
+    from cluster.sweep import How
+    from cluster.sweep import sweep as run_sweep
+
+    how = How(root=root, seeds=seeds, arms=arms, num_jobs=jobs, local=local, address=address)
+    raise typer.Exit(run_sweep(experiment, how, table_only=table_only, as_json=as_json))
+
+
+@app.command("warm-start")
+def warm_start(
+    config: Config = DEFAULT_CONFIG,
+    overrides: Overrides = None,
+    address: Annotated[str, typer.Option(help="As a job of the Ray cluster with this dashboard; empty: here.")] = "",
+) -> None:
+    """Makes the warm-started model of a run and nothing else; runs that start together then share it."""
+    from configs.loader import load_config
+
+    name, given = _config_and_overrides(config, overrides)
+    loaded = load_config(name, given)
+    if address:
+        from cluster.submit import submit_run
+
+        raise typer.Exit(submit_run(name, given, address=address, wait=True, program=("cluster.cli", "warm-start")))
+    from cluster.warm import make_model
+
+    make_model(loaded)
+
+
 @app.command("eval")
 def evaluate(
-    checkpoint: Annotated[str, typer.Argument(help="Run directory, checkpoint, model folder or Hugging Face name.")],
-    suite: Annotated[list[str] | None, typer.Option(help="Held-out suite; may be repeated.")] = None,
-    data: Annotated[list[Path] | None, typer.Option(help="JSONL of prompt and answer; may be repeated.")] = None,
+    checkpoint: Annotated[str, typer.Argument(help="Run directory, checkpoint, model folder or Hugging Face name.")] = "",
+    suite: Annotated[
+        list[str] | None, typer.Option(help="Held-out suite or data set, or NAME=FILE (or hf: name); may be repeated.")
+    ] = None,
+    data: Annotated[
+        list[str] | None, typer.Option(help="JSONL of prompt and answer, or hf:OWNER/NAME[:split]; may be repeated.")
+    ] = None,
+    data_root: Annotated[Path, typer.Option(help="Folder of the named data sets.")] = Path("../shared/data"),
     limit: Annotated[int, typer.Option(min=0, help="First items only; 0: all.")] = 0,
+    max_tokens: Annotated[int, typer.Option(min=0, help="Longest answer; 0: the suite's own.")] = 0,
     engine: Annotated[str, typer.Option(help="transformers or vllm.")] = "transformers",
-    verbatim: Annotated[bool, typer.Option("--verbatim", help="Ask --data as it is, not in the family's public form.")] = False,
+    prompt_format: Annotated[str, typer.Option(help="auto, chat or plain; empty: the run's own.")] = "",
+    verbatim: Annotated[bool, typer.Option("--verbatim", help="Ask data as it is, not in the family's public form.")] = False,
+    references: Annotated[
+        bool, typer.Option("--references", help="Judge the data's own answers instead; needs no checkpoint.")
+    ] = False,
+    out: Annotated[Path | None, typer.Option(help="Folder for a JSONL of the items of each suite.")] = None,
     as_json: Json = False,
 ) -> None:
     """Greedy accuracy of a checkpoint with its Wilson interval."""
-    from cluster.evaluate import evaluate_checkpoint
+    from cluster.eval_suites import Wanted
+    from cluster.evaluate import evaluate_checkpoint, verify_references
 
-    evaluate_checkpoint(
-        checkpoint, suites=suite or [], data=data or [], limit=limit, engine=engine, verbatim=verbatim, as_json=as_json
+    wanted = Wanted(
+        suites=tuple(suite or ()),
+        data=tuple(data or ()),
+        data_root=data_root,
+        limit=limit,
+        max_tokens=max_tokens,
+        verbatim=verbatim,
     )
+    if references:
+        verify_references(checkpoint, wanted, out=out, as_json=as_json)
+    else:
+        evaluate_checkpoint(checkpoint, wanted, engine=engine, prompt_format=prompt_format, out=out, as_json=as_json)
+
+
+@app.command()
+def verify(
+    cases: Annotated[Path, typer.Argument(metavar="CASES.jsonl", help="Lines of id, program, input and, where known, output.")],
+    check: Annotated[bool, typer.Option("--check", help="Only a summary; exit 1 where a recorded output is not met.")] = False,
+    workers: Annotated[int, typer.Option(min=1, help="Fork servers per hash seed.")] = 1,
+    timeout_s: Annotated[float, typer.Option(min=0.01, help="Wall-clock limit of a run.")] = 5.0,
+    memory_mb: Annotated[int, typer.Option(min=64, help="Address space of a run in MiB.")] = 512,
+) -> None:
+    """Runs programs in the sandbox: what each gives, and whether that is what was recorded."""
+    from cluster.verify import verify_file
+    from configs.schema import VerifiersSection
+
+    limits = VerifiersSection(workers=workers, timeout_s=timeout_s, memory_mb=memory_mb)
+    raise typer.Exit(verify_file(cases, limits, check=check))
 
 
 @app.command()

@@ -8,6 +8,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
@@ -19,10 +20,20 @@ from cluster.console import say, say_json
 from cluster.devices import count_gpus
 from cluster.environment import package_versions
 from cluster.launch import CURRENT_CLUSTER, address_to_join, check_port
-from configs.errors import ConfigError
+from configs.errors import ConfigError, UserError
+from configs.schema import VerifiersSection
+from verifier.python import PythonExecutor
 
 Level = Literal["ok", "warn", "fail"]
 TESTED = {"ray": "2.60.0", "transformers": "5.19.0", "deepspeed": "0.19.8", "wandb": "0.31.0"}
+# What each of the sandbox's walls adds, and what is left to the others where the kernel does not give it.
+WALLS = {
+    "seccomp": "no system call but to compute and reply",
+    "no_new_privileges": "no set-uid program",
+    "namespaces": "own network, IPC and host name; without it seccomp alone keeps programs from the network",
+    "unprivileged": "runs as nobody; without it programs run as this user, held by the other walls",
+    "landlock": "no file system; without it seccomp alone keeps programs from files",
+}
 MIN_SHM_GIB, MIN_DISK_GIB, MIN_MEMORY_GIB = 1.0, 5.0, 6.0
 DASHBOARD_PORT = 8265
 
@@ -36,7 +47,7 @@ class Finding:
 
 
 def examine() -> list[Finding]:
-    checks = (_python, _packages, _engine, _cpu, _memory, _shared_memory, _disk, _gpu, _ray, _ports, _wandb)
+    checks = (_python, _packages, _engine, _cpu, _memory, _shared_memory, _disk, _gpu, _ray, _ports, _wandb, _sandbox)
     return [finding for check in checks for finding in check()]
 
 
@@ -184,3 +195,21 @@ def _wandb() -> Iterator[Finding]:
         found=found,
         remedy="" if key else "offline runs need none; for telemetry.wandb=online: wandb login",
     )
+
+
+def _sandbox() -> Iterator[Finding]:
+    """Starts a fork server to see which walls the kernel gives here."""
+    try:
+        with closing(PythonExecutor(VerifiersSection())) as executor:
+            walls = executor.walls()
+    except UserError as failure:
+        yield Finding(check="sandbox", level="fail", found=str(failure), remedy="families that run programs need it")
+        return
+    for name, meaning in WALLS.items():
+        stands = walls.get(name, False)
+        yield Finding(
+            check="sandbox",
+            level="ok" if stands else "warn",
+            found=f"{name}: {meaning}" if stands else f"{name} is not given by this kernel or container: {meaning}",
+            remedy="" if stands else "docs/verifier.md says what is covered then",
+        )

@@ -1,156 +1,155 @@
-"""`azr eval`: greedy accuracy of any checkpoint, ours or a Hugging Face model, on held-out suites and on JSONL files.
+"""`azr eval`: greedy accuracy of a model on held-out suites and data sets, or a check of the data's recorded answers.
 
-One engine in this process, without Ray. Nothing is written into the run directory.
+Each suite is told as soon as it is done: a line, and a file of its items where `--out` is given. The JSON has all of them.
 """
 
-import difflib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import json
+from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
 from transformers.utils.logging import disable_progress_bar
 
-from actors.engines import Engine, make_engine
 from cluster.console import say, say_json
-from cluster.devices import check_engine, count_gpus
+from cluster.devices import check_engine
+from cluster.eval_model import DEFAULT_CONFIG, ENGINES, find_source, open_engine, speaks_chat, with_room
+from cluster.eval_suites import Chosen, Judges, Wanted, choose_suites
 from cluster.model_source import check_model
 from configs.errors import ConfigError, UserError
 from configs.loader import load_config
-from configs.schema import RunConfig
-from selfplay.evaluate import Item, SuiteResult, evaluate, file_items, heldout_items
-from tasks.family import Family, load_family
-from tasks.records import Kind
+from selfplay.answers import RIGHT
+from selfplay.evaluate import NO_REFERENCE, evaluate, judge_references
+from selfplay.items import ItemResult, SuiteResult
+from telemetry.atomic import write_atomically
 from telemetry.intervals import wilson
-from verifier.verifier import FamilyVerifier
 
-ENGINES = ("transformers", "vllm")
-ROOM_TOKENS = 64  # chat template and special tokens around a prompt
-MAX_MODEL_LEN = 4096
+SHOWN_IDS = 5
+WRONG = "value"  # the reason of an answer that was read and is not the one expected
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Source:
-    """A model on disk or on the hub, and the configuration that says how to ask it."""
+class Told:
+    """A suite that is done: what was asked, what came of it, and the file of its items."""
 
-    model: str
-    config: RunConfig
+    chosen: Chosen
+    result: SuiteResult
+    file: Path | None
 
 
 def evaluate_checkpoint(
-    checkpoint: str, *, suites: Sequence[str], data: Sequence[Path], limit: int, engine: str, verbatim: bool, as_json: bool
+    checkpoint: str, wanted: Wanted, *, engine: str, prompt_format: str, out: Path | None, as_json: bool
 ) -> None:
-    source = find_source(checkpoint, engine)
-    section = source.config.family
-    family = load_family(section.name, section.options)
-    verifier = FamilyVerifier(section.name, section.options, source.config.verifiers)
-    questions = choose_suites(source.config, family, verifier, suites, data, limit, verbatim=verbatim)
-    config = _roomy(source.config, questions)
-    check_engine(config)
-    check_model(config.model)
-    disable_progress_bar()
-    with _engine(config) as generator:
-        results = evaluate(generator, verifier, questions, config.evaluation.max_tokens, 0)
-    for result in results:
-        say(_line(result))
+    if not checkpoint:
+        raise ConfigError("checkpoint must be given: a run directory, checkpoint, model folder or Hugging Face name")
+    source = find_source(checkpoint, engine, prompt_format)
+    _prepare(out)
+    with closing(Judges(source.config)) as judges:
+        chosen = choose_suites(wanted, judges, lambda: speaks_chat(source.config))
+        longest = max(len(item.prompt) + one.max_tokens for one in chosen for item in one.suite.items)
+        config = with_room(source.config, longest)
+        check_engine(config)
+        check_model(config.model)
+        disable_progress_bar()
+        told = []
+        with open_engine(config) as generator:
+            for one in chosen:
+                executor = one.verifier.executor if one.verifier else None
+                [result] = evaluate(generator, one.verifier, {one.name: one.suite.items}, one.max_tokens, 0, executor)
+                told.append(_tell(one, result, out))
     if as_json:
-        say_json({"checkpoint": checkpoint, "model": source.model, "engine": engine, "suites": _as_json(results)})
+        say_json({"checkpoint": checkpoint, "model": source.model, "engine": engine, "suites": _as_json(told)})
 
 
-def find_source(checkpoint: str, engine: str) -> Source:
-    """A run directory (its newest checkpoint), a checkpoint, a model folder, or a Hugging Face name."""
-    if engine not in ENGINES:
-        raise ConfigError(f"--engine must be transformers or vllm, got {engine}")
-    folder = Path(checkpoint).expanduser()
-    if (folder / "checkpoints").is_dir():
-        found = sorted((folder / "checkpoints").glob("step-*"))
-        if not found:
-            raise UserError(f"{folder} has no checkpoint yet; the first one is written after the seeding phase")
-        folder = found[-1]
-    model = folder / "model" if (folder / "model" / "config.json").is_file() else folder
-    if folder.is_dir() and not (model / "config.json").is_file():
-        raise UserError(
-            f"{folder} must be a run directory, a checkpoint or a model folder; it has neither checkpoints nor config.json"
-        )
-    name = str(model.absolute()) if folder.is_dir() else checkpoint
-    config = load_config(_run_config(model) or "tiny-cpu")
-    device = "gpu" if config.generators.device == "gpu" and count_gpus() else "cpu"
-    dtype = config.model.dtype if device == "gpu" else "float32"
-    return Source(
-        model=name,
-        config=config.model_copy(
-            update={
-                "model": config.model.model_copy(update={"name_or_path": name, "dtype": dtype}),
-                "generators": config.generators.model_copy(update={"engine": engine, "device": device}),
-            }
-        ),
-    )
+def verify_references(checkpoint: str, wanted: Wanted, *, out: Path | None, as_json: bool) -> None:
+    """Judges the answers that the data sets themselves record, without a model. UserError where one of them is not right.
 
-
-def _run_config(model: Path) -> Path | None:
-    """`config.yaml` of the run that a checkpoint's model lies in: RUN/checkpoints/STEP/model."""
-    candidates = [parent / "config.yaml" for parent in list(model.absolute().parents)[:3]]
-    return next((file for file in candidates if file.is_file()), None)
-
-
-def choose_suites(
-    config: RunConfig,
-    family: Family,
-    verifier: FamilyVerifier,
-    suites: Sequence[str],
-    data: Sequence[Path],
-    limit: int,
-    *,
-    verbatim: bool = False,
-) -> dict[str, list[Item]]:
-    """The named held-out suites (all, when nothing is named) and the files, each cut to its first `limit` items.
-
-    `verbatim`: the files' questions as they are, also where the family has a public form for them.
+    A checkpoint only says which run's configuration counts; it may be empty.
     """
-    heldout = heldout_items(family, verifier, [Kind(name) for name in config.family.kinds])
-    for name in suites:
-        if name not in heldout:
-            near = difflib.get_close_matches(name, heldout, n=1)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise ConfigError(f"--suite must be one of {', '.join(heldout)}, got {name}{hint}")
-    wanted = list(suites) or ([] if data else list(heldout))
-    chosen = {name: heldout[name][: limit or None] for name in wanted}
-    return chosen | {file.stem: file_items(file, None if verbatim else family, limit or None) for file in data}
+    if not wanted.suites and not wanted.data:
+        raise ConfigError("--references must come with --suite or --data: it checks the answers that they record")
+    _prepare(out)
+    config = find_source(checkpoint, ENGINES[0]).config if checkpoint else load_config(DEFAULT_CONFIG)
+    with closing(Judges(config)) as judges:
+        told = []
+        for one in choose_suites(wanted, judges, lambda: True):
+            executor = one.verifier.executor if one.verifier else None
+            told.append(_tell(one, judge_references(one.name, one.suite.items, one.verifier, executor), out))
+    if as_json:
+        say_json({"checkpoint": checkpoint or None, "model": None, "engine": None, "suites": _as_json(told)})
+    failed = [
+        f"{one.result.name} {result.item.id} ({result.reason})"
+        for one in told
+        for result in one.result.results
+        if not result.right and result.reason != NO_REFERENCE
+    ]
+    left_out = sum(len(ids) for one in told for ids in one.chosen.suite.left_out.values())
+    if failed or left_out:
+        raise UserError(
+            f"{len(failed) + left_out} recorded answers do not hold: {', '.join(failed[:SHOWN_IDS]) or 'rows left out'}; "
+            "is the data complete, and does `azr doctor` find the sandbox in order?"
+        )
 
 
-def _roomy(config: RunConfig, questions: Mapping[str, Sequence[Item]]) -> RunConfig:
-    """Room for the longest prompt: a character is at most a token or so."""
-    longest = max((len(item.prompt) for items in questions.values() for item in items), default=0)
-    needed = min(MAX_MODEL_LEN, longest + config.evaluation.max_tokens + ROOM_TOKENS)
-    length = max(config.generators.max_model_len, needed)
-    return config.model_copy(update={"generators": config.generators.model_copy(update={"max_model_len": length})})
-
-
-@contextmanager
-def _engine(config: RunConfig) -> Iterator[Engine]:
-    engine = make_engine(config.model.name_or_path, config.generators, config.model, "azr-eval")
+def _prepare(out: Path | None) -> None:
+    """Before anything is asked: the folder of the items' files can be made."""
+    if out is None:
+        return
     try:
-        yield engine
-    finally:
-        engine.close()
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"--out must be a folder that can be written, got {out} ({error.strerror})") from error
+
+
+def _tell(chosen: Chosen, result: SuiteResult, out: Path | None) -> Told:
+    for reason, ids in chosen.suite.left_out.items():
+        more = ", …" if len(ids) > SHOWN_IDS else ""
+        say(f"{chosen.name}: {len(ids)} rows are left out ({reason}): {', '.join(ids[:SHOWN_IDS])}{more}")
+    say(_line(result))
+    unread = [f"{reason} {count}" for reason, count in result.reasons.items() if reason not in (RIGHT, WRONG)]
+    if unread:
+        say(f"{'':<28} not right because of {', '.join(unread)}")
+    file = None
+    if out is not None:
+        file = out / f"{chosen.name}.jsonl"
+        write_atomically(file, "".join(json.dumps(_item_dict(one)) + "\n" for one in result.results))
+    return Told(chosen=chosen, result=result, file=file)
+
+
+def _item_dict(result: ItemResult) -> dict[str, object]:
+    return {
+        "id": result.item.id,
+        "prompt": result.item.prompt,
+        "completion": result.completion.text,
+        "expected": result.item.expected,
+        "right": result.right,
+        "reason": result.reason,
+    }
 
 
 def _line(result: SuiteResult) -> str:
     low, high = wilson(result.right, result.total)
     groups = "  ".join(f"{name} {right}/{total}" for name, (right, total) in result.groups.items())
     share = result.right / result.total
-    return f"{result.name:<20} {share:6.1%} [{low:.1%}, {high:.1%}]  {result.right}/{result.total}  {groups}".rstrip()
+    return f"{result.name:<28} {share:6.1%} [{low:.1%}, {high:.1%}]  {result.right}/{result.total}  {groups}".rstrip()
 
 
-def _as_json(results: Sequence[SuiteResult]) -> dict[str, object]:
+def _as_json(told: Sequence[Told]) -> dict[str, object]:
+    return {one.result.name: _suite_dict(one) for one in told}
+
+
+def _suite_dict(told: Told) -> dict[str, object]:
+    result = told.result
+    low, high = wilson(result.right, result.total)
     return {
-        result.name: {
-            "right": result.right,
-            "total": result.total,
-            "accuracy": result.right / result.total,
-            "low": wilson(result.right, result.total)[0],
-            "high": wilson(result.right, result.total)[1],
-            "groups": {name: {"right": right, "total": total} for name, (right, total) in result.groups.items()},
-        }
-        for result in results
+        "right": result.right,
+        "total": result.total,
+        "accuracy": result.right / result.total,
+        "low": low,
+        "high": high,
+        "groups": {name: {"right": right, "total": total} for name, (right, total) in result.groups.items()},
+        "reasons": result.reasons,
+        "left_out": {reason: len(ids) for reason, ids in told.chosen.suite.left_out.items()},
+        "max_tokens": told.chosen.max_tokens,
+        "items": None if told.file is None else str(told.file),
     }

@@ -18,12 +18,16 @@ from cluster.bundles import DRIVER_CPUS, total
 from cluster.console import say
 from cluster.crash import crash_log
 from cluster.devices import check_devices, check_engine
+from cluster.eval_suites import PYTHON
 from cluster.model_source import check_model
 from cluster.processes import raise_on_stop_signals, undisturbed
 from cluster.run_directory import RunDirectory, open_run
+from configs.errors import ConfigError
 from configs.schema import RunConfig
-from selfplay.evaluate import Item, file_items
+from selfplay.items import Item
 from selfplay.loop import Parts, SelfPlay
+from selfplay.suite_rows import is_hub
+from selfplay.suites import FORMS, Judge, read_answers, read_suite
 from selfplay.warm_start import model_path, prepare_model
 from tasks.family import Family, load_family
 from telemetry.history import SuiteResult, read_history
@@ -61,11 +65,34 @@ def play(config: RunConfig, *, local: bool = False, debug: bool = False) -> Path
 
 def _files(config: RunConfig, family: Family) -> Files:
     """A file that is not there is said and left out: the shipped configurations name data that not everybody has."""
-    paths = {name: Path(path).expanduser() for name, path in config.evaluation.data.items()}
-    for name, path in paths.items():
-        if not path.exists():
-            say(f"evaluation.data.{name} is left out: {path} is not there")
-    return {name: file_items(path, family) for name, path in paths.items() if path.exists()}
+    files = {}
+    for name, source in config.evaluation.data.items():
+        if is_hub(source) or Path(source).expanduser().exists():
+            files[name] = _further_items(name, source, config, family)
+        else:
+            say(f"evaluation.data.{name} is left out: {source} is not there")
+    return files
+
+
+def _further_items(name: str, source: str, config: RunConfig, family: Family) -> Sequence[Item]:
+    """A data set by its name, where the run's own verifier can judge it; else a file of prompt and answer."""
+    if name not in FORMS:
+        return read_answers(source, family).items
+    section, judge = config.family, FORMS[name].judge
+    if judge is Judge.EXECUTOR:
+        raise ConfigError(
+            f"evaluation.data.{name} must not be programs with tests; remove it, and run `azr eval RUN --suite {name}`"
+        )
+    if judge is Judge.VERIFIER and section.name != PYTHON:
+        raise ConfigError(
+            f"evaluation.data.{name} must come with family.name=python, got {section.name}; remove it, and run "
+            f"`azr eval RUN --suite {name}`"
+        )
+    with closing(FamilyVerifier(section.name, section.options, config.verifiers)) as verifier:
+        suite = read_suite(name, source, verifier, chat=False)
+    for reason, ids in suite.left_out.items():
+        say(f"evaluation.data.{name}: {len(ids)} rows are left out ({reason})")
+    return suite.items
 
 
 def _check(config: RunConfig, local: bool) -> None:

@@ -25,6 +25,9 @@ class RunSection(Section):
         description="Run directory under root; empty: CONFIG-sSEED. An existing one is resumed.",
     )
     steps: int = Field(200, ge=0, description="Self-play steps in all (a resumed run counts those already done).")
+    token_budget: int = Field(
+        0, ge=0, description="Ends the run once self-play has generated so many tokens; 0: after its steps."
+    )
     checkpoint_every: int = Field(25, ge=1, description="Steps between checkpoints; the last step is always kept.")
     keep_checkpoints: int = Field(
         2, ge=1, description="Newest checkpoints kept; the best by held-out accuracy is kept as well."
@@ -42,6 +45,7 @@ class StandInSection(Section):
     warmup_steps: int = Field(500, ge=0, description="Supervised steps of the warm start.")
     batch_size: int = Field(128, ge=1, description="Examples per warm-start step.")
     lr: float = Field(2e-3, gt=0, description="Peak learning rate of the warm start.")
+    examples: int = Field(0, ge=0, description="Examples made, then drawn again; 0: each is new (slow where programs are run).")
     cache: str = Field("~/.cache/absolute-zero-ray", description="Where warm-started models are kept, by recipe fingerprint.")
 
     @model_validator(mode="after")
@@ -70,6 +74,10 @@ class FamilySection(Section):
 
 
 class ProposerSection(Section):
+    source: Literal["model", "generator"] = Field(
+        "model", description="Who proposes: the model, or the family's generator at random (a control arm)."
+    )
+    train: bool = Field(True, description="Train the proposer role; false: only the solver learns (a control arm).")
     references: int = Field(6, ge=0, description="Buffered tasks shown to the proposer, drawn uniformly (K of the paper).")
     oversample: int = Field(2, ge=1, description="Proposals sampled per task wanted.")
     duplicates: Literal["refuse", "reattempt"] = Field(
@@ -104,6 +112,19 @@ class RewardSection(Section):
     ill_formed: float | None = Field(None, description="Solver, no readable answer; empty: the preset's.")
     bad_format: float | None = Field(None, description="Proposer, does not parse; empty: the preset's.")
     refused: float | None = Field(None, description="Proposer, parses but is not admitted; empty: the preset's.")
+    learnability: Literal["one_minus", "parabola", "target"] = Field(
+        "one_minus", description="Proposer, where 0 < s < 1: 1 - s (eq. 4), 4s(1 - s), or best at reward.target."
+    )
+    target: float = Field(0.5, ge=0, le=1, description="The solve rate that learnability `target` pays best.")
+    novelty: float = Field(
+        0.0, ge=0, le=1, description="Proposer: most that traits rare in the whole buffer earn a learnable task; 0: off."
+    )
+    partial: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="Solver, deduction: share of the way from wrong to right that a near integer earns; 0: off.",
+    )
 
 
 class BuffersSection(Section):
@@ -133,8 +154,8 @@ class LearnerSection(Section):
     device: Literal["cpu", "gpu"] = Field("cpu", description="gpu: one GPU and NCCL per rank; cpu: gloo.")
     cpus: float = Field(0.5, gt=0, description="Ray CPUs per rank.")
     threads: int = Field(1, ge=1, description="Torch threads per rank (CPU); more than the free cores is far slower than one.")
-    advantage: Literal["trrpp", "trrpp_ema", "reinforce_pp", "role_baseline", "grpo", "dr_grpo", "rloo"] = Field(
-        "trrpp", description="Advantage estimator."
+    advantage: Literal["trrpp", "trrpp_ema", "reinforce_pp", "role_baseline", "grpo", "dr_grpo", "rloo", "solver_grpo"] = Field(
+        "trrpp", description="Advantage estimator (docs/concepts.md)."
     )
     lr: float = Field(5e-4, gt=0, description="Peak learning rate (AdamW).")
     lr_final: float = Field(0.1, ge=0, le=1, description="Linear decay to this share of lr at the last step; 1: constant.")
@@ -169,7 +190,9 @@ class VerifiersSection(Section):
     workers: int = Field(1, ge=1, description="Fork servers per verifier and hash seed; for programs that run in the sandbox.")
     timeout_s: float = Field(5.0, gt=0, description="Wall-clock limit of one run of a program.")
     memory_mb: int = Field(512, ge=64, description="Address space of one run of a program, in MiB.")
-    max_output_kb: int = Field(64, ge=1, le=512, description="Largest encoded output of a program, in KiB; never truncated.")
+    max_output_kb: int = Field(
+        64, ge=1, le=64, description="Largest output of a program in KiB (a pipe's size at most); never truncated."
+    )
 
 
 class EvaluationSection(Section):
@@ -201,6 +224,10 @@ class RunConfig(Section):
     """One run. Every random choice derives from `seed`."""
 
     seed: int = Field(0, ge=0, description="The run's seed; recorded everywhere.")
+    mode: Literal["selfplay", "grpo"] = Field(
+        "selfplay", description="grpo: no proposer; the solver trains on a fixed data set of the family."
+    )
+    dataset: str = Field("", description="mode grpo: a data set of the family, by name; it fills the buffers once.")
     tasks_per_kind: int = Field(16, ge=1, description="Tasks solved per kind and step (B of the paper).")
     kind_weights: dict[KindName, float] = Field(
         {}, description="Multiplies tasks_per_kind for the kinds named; the others count 1."
@@ -226,6 +253,11 @@ class RunConfig(Section):
             raise ValueError(
                 f"generators.max_model_len must exceed every max_tokens, got {self.generators.max_model_len} and {longest}"
             )
+        if (self.mode == "grpo") != bool(self.dataset):
+            raise ValueError(
+                f"dataset must name a data set of the family in mode grpo and be empty in mode selfplay, got {self.dataset!r} "
+                f"with mode {self.mode}"
+            )
         for kind, weight in self.kind_weights.items():
             if weight <= 0:
                 raise ValueError(
@@ -235,7 +267,7 @@ class RunConfig(Section):
             raise ValueError(
                 f"buffers.capacity must be at least buffers.seed_size ({self.buffers.seed_size}), got {self.buffers.capacity}"
             )
-        if not self.solver.reuse_attempts and self.learner.advantage in ("grpo", "dr_grpo", "rloo"):
+        if not self.solver.reuse_attempts and self.learner.advantage in ("grpo", "dr_grpo", "rloo", "solver_grpo"):
             raise ValueError(
                 f"learner.advantage must not be {self.learner.advantage} with solver.reuse_attempts=false: one attempt a task "
                 "has no siblings to be compared with; take trrpp, or reuse_attempts=true"
@@ -252,7 +284,9 @@ class RunConfig(Section):
         return max(1, round(self.tasks_per_kind * weight))
 
     def num_fresh(self, kind: str) -> int:
-        """How many of them come from the step's own proposals; at least one."""
+        """How many of them come from the step's own proposals; at least one, where there is a proposer."""
+        if self.mode == "grpo":
+            return 0
         return max(1, round(self.num_tasks(kind) * self.solver.fresh_share))
 
     @property

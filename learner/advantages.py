@@ -1,122 +1,21 @@
-"""From rewards to advantages: who is compared with whom, and on what scale. Pure numpy, per sample (never per token).
+"""From rewards to advantages: the estimator of a run, by name, with the state that its checkpoints carry.
 
-Owns the estimators, one small function each in one dict. Invariant: an estimator sees a whole batch and returns one
-advantage per sample, in order; a group whose rewards are all equal gets advantage 0, not noise divided by ε.
-Does not: compute rewards (selfplay), spread advantages over tokens (learner.packing).
-
-Per-task estimators (grpo, dr_grpo, rloo) compare the attempts at one task. A proposal has no siblings, so proposer
-samples are compared under TRR++ with their (kind, role) group instead.
-Shape letters: N samples.
+Owns the running baselines (`trrpp_ema`), the check of what goes in, and the early warning on tasks without a signal. The
+memoryless estimators are in `learner.estimators`. Does not: compute rewards (selfplay), spread advantages over tokens
+(learner.packing).
 """
 
-from collections.abc import Callable, Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
+from learner.estimators import EPSILON, STATELESS, ZERO_STD, FloatArray, Samples, groups
 from tasks.records import Kind, Role
 
-FloatArray = npt.NDArray[np.float64]
-EPSILON = 1e-6
+EMA = "trrpp_ema"
 EMA_DECAY = 0.95
-# Below this a spread of rewards is rounding: rewards are small multiples of fractions of attempts.
-ZERO_STD = 1e-9
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Samples:
-    """What an estimator sees: rewards_N and the names each sample goes by."""
-
-    rewards_N: FloatArray
-    kinds: Sequence[Kind]
-    roles: Sequence[Role]
-    task_ids: Sequence[str]
-
-
-def groups(keys: Sequence[Hashable]) -> list[npt.NDArray[np.int64]]:
-    """The indices that carry equal keys, in order of first appearance."""
-    members: dict[Hashable, list[int]] = {}
-    for index, key in enumerate(keys):
-        members.setdefault(key, []).append(index)
-    return [np.array(indices) for indices in members.values()]
-
-
-def whiten(rewards_N: FloatArray) -> FloatArray:
-    """(r − μ) / (σ + ε) with the population σ; zeros where σ is zero."""
-    centred = centre(rewards_N)
-    std = float(centred.std())
-    return np.zeros_like(centred) if std < ZERO_STD else centred / (std + EPSILON)
-
-
-def centre(rewards_N: FloatArray) -> FloatArray:
-    """r − μ."""
-    centred: FloatArray = rewards_N - rewards_N.mean()
-    return centred
-
-
-def leave_one_out(rewards_N: FloatArray) -> FloatArray:
-    """r_i − mean of the others = (r_i − μ)·n/(n − 1); a sample without others gets 0."""
-    num = len(rewards_N)
-    return np.zeros_like(rewards_N) if num < 2 else centre(rewards_N) * (num / (num - 1))
-
-
-def _per_group(samples: Samples, keys: Sequence[Hashable], scale: Callable[[FloatArray], FloatArray]) -> FloatArray:
-    advantages = np.zeros_like(samples.rewards_N)
-    for members in groups(keys):
-        advantages[members] = scale(samples.rewards_N[members])
-    return advantages
-
-
-def _per_task(samples: Samples, scale: Callable[[FloatArray], FloatArray]) -> FloatArray:
-    """`scale` over the attempts at each task; TRR++ for proposals."""
-    advantages = trrpp(samples)
-    attempts = np.array([role is Role.SOLVE for role in samples.roles], bool)
-    keys = [(task, role) for task, role in zip(samples.task_ids, samples.roles, strict=True)]
-    return np.where(attempts, _per_group(samples, keys, scale), advantages)
-
-
-def trrpp(samples: Samples) -> FloatArray:
-    """Task-relative REINFORCE++ (Absolute Zero, arXiv 2505.03335 eq. 8): A = (r − μ_{kind,role}) / (σ_{kind,role} + ε).
-
-    Six groups; batch statistics, one vote per sample.
-    """
-    return _per_group(samples, list(zip(samples.kinds, samples.roles, strict=True)), whiten)
-
-
-def reinforce_pp(samples: Samples) -> FloatArray:
-    """REINFORCE++ with one global baseline (arXiv 2501.03262): A = (r − μ) / (σ + ε) over the whole batch."""
-    return _per_group(samples, [0] * len(samples.rewards_N), whiten)
-
-
-def role_baseline(samples: Samples) -> FloatArray:
-    """Two baselines, one per role (the ablation between 1 and 6 groups; compare RAE, arXiv 2506.24119)."""
-    return _per_group(samples, list(samples.roles), whiten)
-
-
-def grpo(samples: Samples) -> FloatArray:
-    """Group-relative (arXiv 2402.03300): A = (r − μ_task) / (σ_task + ε) over the attempts at one task."""
-    return _per_task(samples, whiten)
-
-
-def dr_grpo(samples: Samples) -> FloatArray:
-    """GRPO done right (arXiv 2503.20783): A = r − μ_task, not divided by σ, so that easy and hard tasks are not blown up."""
-    return _per_task(samples, centre)
-
-
-def rloo(samples: Samples) -> FloatArray:
-    """REINFORCE leave-one-out (arXiv 2402.14740 eq. 7): A_i = r_i − mean_{j≠i} r_j over the attempts at one task."""
-    return _per_task(samples, leave_one_out)
-
-
-STATELESS: dict[str, Callable[[Samples], FloatArray]] = {
-    "trrpp": trrpp,
-    "reinforce_pp": reinforce_pp,
-    "role_baseline": role_baseline,
-    "grpo": grpo,
-    "dr_grpo": dr_grpo,
-    "rloo": rloo,
-}
 
 
 @dataclass(slots=True)
@@ -153,8 +52,8 @@ class Estimator:
     """An advantage estimator by name, with the state that a checkpoint must carry (only `trrpp_ema` has any)."""
 
     def __init__(self, name: str) -> None:
-        if name != "trrpp_ema" and name not in STATELESS:
-            raise ValueError(f"advantage must be one of {sorted([*STATELESS, 'trrpp_ema'])}, got {name!r}")
+        if name != EMA and name not in STATELESS:
+            raise ValueError(f"advantage must be one of {sorted([*STATELESS, EMA])}, got {name!r}")
         self.name = name
         self._baselines = RunningBaselines()
 

@@ -49,7 +49,6 @@ class Learner:
         config: LearnerSection,
         *,
         dtype: str,
-        total_steps: int,
         seed: int,
         rank: int = 0,
         world_size: int = 1,
@@ -63,7 +62,7 @@ class Learner:
         torch.set_num_threads(config.threads)
         torch.manual_seed(derive_seed(seed, "learner", rank))
         self._model_path, self._config, self._dtype = model_path, config, getattr(torch, dtype)
-        self._total_steps, self._seed, self._rank, self._world_size = total_steps, seed, rank, world_size
+        self._seed, self._rank, self._world_size = seed, rank, world_size
         self._updates = 0
         self._policy = Policy(model_files.read(model_path, self._dtype))
         if config.activation_checkpointing:
@@ -77,15 +76,14 @@ class Learner:
             )
 
     @classmethod
-    def under_torchrun(cls, model_path: str, config: LearnerSection, *, dtype: str, total_steps: int, seed: int) -> Self:
+    def under_torchrun(cls, model_path: str, config: LearnerSection, *, dtype: str, seed: int) -> Self:
         """This process's rank, as torchrun's environment says."""
         rank, world_size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
         where = {"rank": rank, "world_size": world_size}
-        return cls(model_path, config, dtype=dtype, total_steps=total_steps, seed=seed, master="env://", **where)
+        return cls(model_path, config, dtype=dtype, seed=seed, master="env://", **where)
 
-    def update(self, batch: Sequence[Trajectory]) -> dict[str, float]:
+    def update(self, batch: Sequence[Trajectory], lr: float) -> dict[str, float]:
         """One joint update (`learner.minibatches` optimizer steps). A batch without a trainable token makes none."""
-        lr = self._lr()
         self._updates += 1
         chosen = packing.trainable(batch)
         if not chosen:
@@ -128,13 +126,6 @@ class Learner:
             _restore_random_state(torch.load(random_state, weights_only=True))
         except (OSError, EOFError, LookupError, RuntimeError, ValueError, pickle.UnpicklingError) as error:
             raise UserError(f"{random_state} cannot be read ({error!r}); resume from another checkpoint") from error
-
-    def _lr(self) -> float:
-        """Linear warm-up, then linear decay to `lr_final` of the peak at the last step."""
-        done, warmup = self._updates, self._config.lr_warmup_steps
-        rise = min(1.0, (done + 1) / warmup) if warmup else 1.0
-        progress = min(1.0, max(0.0, (done - warmup) / max(1, self._total_steps - 1 - warmup)))
-        return self._config.lr * rise * (1 - (1 - self._config.lr_final) * progress)
 
     def _plan(self, rows: Rows, table: TokenTable) -> list[Minibatch]:
         """Rows (a prompt and its attempts) stay whole; with several minibatches they are shuffled by the run's seed."""

@@ -9,8 +9,9 @@ write their own parts.
 import json
 import os
 import shutil
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from configs.errors import UserError
 from selfplay.protocols import Buffers, Learner
@@ -24,10 +25,10 @@ class RunState:
     global_step: int = 0
     version: int = 0
     tokens: int = 0
-    accuracy: float | None = None  # of the last evaluation, on the suite that ranks checkpoints
     best_step: int = 0
     best_accuracy: float = -1.0
     baselines: dict[str, float] = field(default_factory=dict)
+    seeds: dict[str, list[int]] = field(default_factory=dict)  # of each kind/trait, how many seeds had each value
 
 
 class Checkpoints:
@@ -70,7 +71,7 @@ class Checkpoints:
             return None
         path = found[-1] / "state.json"
         try:
-            return found[-1], RunState(**json.loads(path.read_text(encoding="utf-8")))
+            return found[-1], _state(json.loads(path.read_text(encoding="utf-8")))
         except (OSError, ValueError, TypeError) as error:
             raise UserError(
                 f"checkpoint state {path} cannot be read ({error}); delete {found[-1]}, the one before it is used"
@@ -85,6 +86,13 @@ class Checkpoints:
                 path.rename(path.with_name(f".removed-{path.name}"))  # a kill halfway leaves none that is listed in part
         for removed in self._folder.glob(".removed-*"):
             shutil.rmtree(removed)
+
+
+def _state(data: Any) -> RunState:
+    """Keys of other versions are passed over. TypeError for what is not a mapping."""
+    if not isinstance(data, dict):
+        raise TypeError(f"it must be a mapping, got {type(data).__name__}")
+    return RunState(**{field.name: data[field.name] for field in fields(RunState) if field.name in data})
 
 
 def _sync(path: Path) -> None:

@@ -1,52 +1,23 @@
-"""Evaluation: greedy accuracy on held-out suites, with a Wilson interval and a break-down by the family's features.
+"""Evaluation: the items of suites are asked greedily, and each is judged by what it names.
 
-Two sorts of suites: tasks of the family (judged by the verifier, in every evaluation), and files of prompt and answer
-(read by the rule of the journals: strip, first integer at the start). No randomness: temperature 0.
+Owns the requests and the dispatch to the judges: the verifier (tasks), an executor (programs with tests), the rules of
+`selfplay.answers` (plain answers). No randomness: temperature 0. Items of files are read by `selfplay.suites`.
 """
 
-import json
-import re
+import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
-from configs.errors import UserError
+from selfplay.answers import RIGHT, is_whole_integer, mark
+from selfplay.items import Completion, Item, ItemResult, SuiteResult
+from selfplay.programs import ProgramTest, make_program
 from selfplay.protocols import Generator, Verifier
 from tasks.family import Family
-from tasks.records import Answer, Draft, Kind, Origin, Request, Role, Rollout, Task, VerdictStatus
-from telemetry.intervals import wilson
-from telemetry.records import EvalRow
+from tasks.records import Answer, Draft, Kind, Origin, Request, Role, Task, VerdictStatus
+from verifier.execution import Call, Executor, Outcome
 
-_INTEGER = re.compile(r"-?\d+")
-PROMPT_KEYS, ANSWER_KEYS = ("prompt", "question", "context"), ("answer", "completion")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Item:
-    """One question of a suite; `task` where the verifier judges, `answer` where the integer rule does."""
-
-    prompt: str
-    expected: str
-    group: str
-    kind: Kind
-    task: Task | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SuiteResult:
-    """Greedy accuracy of one suite; `groups` maps a feature to (right, total)."""
-
-    name: str
-    right: int
-    total: int
-    groups: Mapping[str, tuple[int, int]]
-    rows: tuple[EvalRow, ...]
-
-    def scalars(self) -> dict[str, float]:
-        low, high = wilson(self.right, self.total)
-        accuracy = self.right / self.total if self.total else 0.0
-        named = {f"eval/{self.name}/accuracy": accuracy, f"eval/{self.name}/low": low, f"eval/{self.name}/high": high}
-        return named | {f"eval/{self.name}/{group}": right / total for group, (right, total) in self.groups.items()}
+NO_REFERENCE = "no_reference"
+TRUNCATED = "truncated"
+ANSWER_END = "</answer>"  # where a prompt asks for tags, nothing is lacking after it
 
 
 def heldout_items(family: Family, verifier: Verifier, kinds: Sequence[Kind]) -> dict[str, list[Item]]:
@@ -56,61 +27,51 @@ def heldout_items(family: Family, verifier: Verifier, kinds: Sequence[Kind]) -> 
         tasks = [admission.task for admission in verifier.build(drafts, Origin.HELDOUT, 0, f"heldout-{name}")]
         chosen = [(draft, task) for draft, task in zip(drafts, tasks, strict=True) if task is not None and task.kind in kinds]
         if chosen:
-            suites[name] = [_task_item(family, draft, task, by_feature=name == "deduction") for draft, task in chosen]
+            suites[name] = [_heldout_item(family, draft, task, name) for draft, task in chosen]
     return suites
 
 
-def _task_item(family: Family, draft: Draft, task: Task, by_feature: bool) -> Item:
-    group = ",".join(family.features(draft).values()) if by_feature else ""
+def task_item(family: Family, task: Task, name: str, group: str = "") -> Item:
+    """The task as the family asks it."""
+    answer = family.reference_answer(task)
     return Item(
-        prompt=family.solve_prompt(task), expected=family.reference_answer(task), group=group, kind=task.kind, task=task
+        id=name,
+        prompt=family.solve_prompt(task),
+        expected=answer,
+        judged_by=task,
+        kind=task.kind,
+        group=group,
+        reference=answer,
     )
 
 
-def file_items(path: Path, family: Family | None, limit: int | None = None) -> list[Item]:
-    """Reads a JSONL of prompt and answer. With a family, questions that it can read are asked in its public form.
-
-    Raises UserError naming the file and line.
-    """
-    items: list[Item] = []
-    try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, start=1):
-                if limit is not None and len(items) == limit:
-                    break
-                if line.strip():
-                    items.append(_file_item(line, f"{path} line {number}", family))
-    except OSError as error:
-        raise UserError(f"evaluation data {path} cannot be read ({error.strerror}); check the path") from error
-    if not items:
-        raise UserError(f"evaluation data {path} must hold at least one line, got none")
-    return items
-
-
-def _file_item(line: str, place: str, family: Family | None) -> Item:
-    try:
-        data = json.loads(line)
-        prompt = next(data[key] for key in PROMPT_KEYS if key in data)
-        answer = str(next(data[key] for key in ANSWER_KEYS if key in data))
-    except (ValueError, TypeError, StopIteration) as error:
-        raise UserError(
-            f"{place} must be a JSON object with one of {PROMPT_KEYS} and one of {ANSWER_KEYS}, got {line.strip()[:80]!r}"
-        ) from error
-    public = family.public_form(prompt) if family else None
-    return Item(prompt=public or prompt, expected=_read_integer(answer) or answer.strip(), group="", kind=Kind.DEDUCTION)
+def _heldout_item(family: Family, draft: Draft, task: Task, suite: str) -> Item:
+    group = ",".join(family.features(draft).values()) if suite == "deduction" else ""
+    return task_item(family, task, task.task_id, group)
 
 
 def evaluate(
-    generator: Generator, verifier: Verifier, suites: Mapping[str, Sequence[Item]], max_tokens: int, step: int
+    generator: Generator,
+    verifier: Verifier | None,
+    suites: Mapping[str, Sequence[Item]],
+    max_tokens: int,
+    step: int,
+    executor: Executor | None = None,
 ) -> list[SuiteResult]:
-    """All suites in one call of the generator, so that its batches are full."""
+    """All suites in one call of the generator, so that its batches are full.
+
+    `verifier`: where items are tasks. `executor`: where they are programs.
+    """
     requests = [
         _request(name, number, item, max_tokens, step) for name, items in suites.items() for number, item in enumerate(items)
     ]
-    rollouts = generator.generate(requests)
+    completions = [
+        Completion(text=rollout.text, truncated=rollout.truncated, version=rollout.policy_version)
+        for rollout in generator.generate(requests)
+    ]
     results, start = [], 0
     for name, items in suites.items():
-        results.append(_judge(name, items, rollouts[start : start + len(items)], verifier))
+        results.append(judge_suite(name, items, completions[start : start + len(items)], verifier, executor, step))
         start += len(items)
     return results
 
@@ -129,48 +90,78 @@ def _request(suite: str, number: int, item: Item, max_tokens: int, step: int) ->
     )
 
 
-def _judge(name: str, items: Sequence[Item], rollouts: Sequence[Rollout], verifier: Verifier) -> SuiteResult:
-    graded = [(item, rollout) for item, rollout in zip(items, rollouts, strict=True) if item.task is not None]
-    answers = [
-        Answer(attempt_id=rollout.attempt_id, task=item.task, text=rollout.text) for item, rollout in graded if item.task
-    ]
-    verdicts = {verdict.attempt_id: verdict.status is VerdictStatus.RIGHT for verdict in verifier.grade(answers)}
-    rights = [
-        verdicts.get(rollout.attempt_id, item.task is None and _read_integer(rollout.text) == item.expected)
-        and not _cut_off(item, rollout)
-        for item, rollout in zip(items, rollouts, strict=True)
-    ]
-    groups: dict[str, tuple[int, int]] = {}
-    for item, right in zip(items, rights, strict=True):
-        if item.group:
-            before = groups.get(item.group, (0, 0))
-            groups[item.group] = (before[0] + right, before[1] + 1)
-    rows = tuple(_row(name, *row) for row in zip(range(len(items)), items, rollouts, rights, strict=True))
-    return SuiteResult(name=name, right=sum(rights), total=len(items), groups=groups, rows=rows)
-
-
-def _row(suite: str, number: int, item: Item, rollout: Rollout, right: bool) -> EvalRow:
-    return EvalRow(
-        step=rollout.step,
-        version=rollout.policy_version,
-        kind=item.kind.value,
-        role=Role.SOLVE.value,
-        suite=suite,
-        item=number,
-        prompt=item.prompt,
-        text=rollout.text,
-        expected=item.expected,
-        right=right,
+def judge_suite(
+    name: str,
+    items: Sequence[Item],
+    completions: Sequence[Completion],
+    verifier: Verifier | None,
+    executor: Executor | None = None,
+    step: int = 0,
+) -> SuiteResult:
+    """Judges one completion per item; each sort of judge gets all of its items at once."""
+    pairs = list(zip(items, completions, strict=True))
+    tasks = iter(_grade([(item.judged_by, text.text) for item, text in pairs if isinstance(item.judged_by, Task)], verifier))
+    tests = [(item.judged_by, text.text) for item, text in pairs if isinstance(item.judged_by, ProgramTest)]
+    programs = iter(_run_tests(tests, executor))
+    reasons = []
+    for item, completion in pairs:
+        match item.judged_by:
+            case Task():
+                reason = next(tasks)
+                reasons.append(TRUNCATED if reason == RIGHT and _is_cut(item, completion) else reason)
+            case ProgramTest():
+                reasons.append(next(programs))
+            case rule:
+                reasons.append(mark(rule, item.expected, completion.text, truncated=completion.truncated))
+    results = tuple(
+        ItemResult(item=item, completion=completion, reason=reason)
+        for (item, completion), reason in zip(pairs, reasons, strict=True)
     )
+    return SuiteResult(name=name, results=results, step=step)
 
 
-def _cut_off(item: Item, rollout: Rollout) -> bool:
-    """Whether a completion that was cut by length lacks the end of its answer: a number is whole once text follows it."""
-    whole_number = item.kind is Kind.DEDUCTION and _read_integer(rollout.text) != rollout.text.strip()
-    return rollout.truncated and not whole_number
+def judge_references(
+    name: str, items: Sequence[Item], verifier: Verifier | None, executor: Executor | None = None
+) -> SuiteResult:
+    """How many of the recorded answers are right: a check of the data and of the judges, without a model.
+
+    An item that has none ends with the reason "no_reference".
+    """
+    recorded = [item for item in items if item.reference]
+    judged = judge_suite(name, recorded, [Completion(text=item.reference) for item in recorded], verifier, executor)
+    none = [ItemResult(item=item, completion=Completion(text=""), reason=NO_REFERENCE) for item in items if not item.reference]
+    return SuiteResult(name=name, results=(*judged.results, *none))
 
 
-def _read_integer(text: str) -> str | None:
-    """The journals' rule: strip, then the first integer at the very start."""
-    found = _INTEGER.match(text.strip())
-    return found.group() if found else None
+def _grade(answers: Sequence[tuple[Task, str]], verifier: Verifier | None) -> list[str]:
+    if not answers:
+        return []
+    assert verifier is not None, "suites of tasks are asked with a verifier"
+    verdicts = verifier.grade(
+        [Answer(attempt_id=f"eval-{number}", task=task, text=text) for number, (task, text) in enumerate(answers)]
+    )
+    return [RIGHT if verdict.status is VerdictStatus.RIGHT else verdict.reason for verdict in verdicts]
+
+
+def _run_tests(answers: Sequence[tuple[ProgramTest, str]], executor: Executor | None) -> list[str]:
+    """Each answer's program in the sandbox: right when it returns the nonce that only its own tests know."""
+    if not answers:
+        return []
+    assert executor is not None, "suites of programs are asked with an executor"
+    nonces = [secrets.token_hex(16) for _ in answers]
+    calls = [
+        Call(program=make_program(text, test, nonce), input="") for (test, text), nonce in zip(answers, nonces, strict=True)
+    ]
+    return [_tested(outcome, nonce, executor) for outcome, nonce in zip(executor.run(calls), nonces, strict=True)]
+
+
+def _tested(outcome: Outcome, nonce: str, executor: Executor) -> str:
+    if outcome.status != "ok":
+        return outcome.reason or outcome.status
+    return RIGHT if executor.same(repr(nonce), outcome.output) else "value"
+
+
+def _is_cut(item: Item, completion: Completion) -> bool:
+    """Whether a completion that was cut by length may lack the end of its answer."""
+    whole = ANSWER_END in completion.text or (item.kind is Kind.DEDUCTION and is_whole_integer(completion.text))
+    return completion.truncated and not whole

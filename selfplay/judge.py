@@ -4,24 +4,29 @@ Pure but for the estimator's running baselines (`trrpp_ema`). A sample that may 
 masked or a surplus one) takes no part in the statistics either.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from learner.advantages import Estimator, zero_std_share
 from selfplay.propose import Proposed
 from selfplay.rewards import RewardTable
+from selfplay.shaping import UNSHAPED, Shaping
 from selfplay.solve import Attempt, Solved
-from tasks.records import Rollout, Trajectory
+from tasks.records import Role, Rollout, Trajectory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """Trajectories in the order proposals, then attempts task by task; `dropped` counts those without gradient by reason."""
+    """Trajectories in the order proposals, then attempts task by task; `dropped` counts those without gradient by reason.
+
+    `extras`: the optional part of each reward (novelty, partial credit), for the roles for which it is switched on.
+    """
 
     proposals: tuple[Trajectory, ...]
     attempts: tuple[Trajectory, ...]
     zero_std: dict[str, float]
     dropped: dict[str, int]
+    extras: Mapping[Role, tuple[float, ...]]
 
     @property
     def batch(self) -> list[Trajectory]:
@@ -29,25 +34,33 @@ class Judged:
         return [item for item in (*self.proposals, *self.attempts) if item.trainable]
 
 
-def judge(proposed: Sequence[Proposed], solved: Sequence[Solved], table: RewardTable, estimator: Estimator) -> Judged:
+def judge(
+    proposed: Sequence[Proposed],
+    solved: Sequence[Solved],
+    table: RewardTable,
+    estimator: Estimator,
+    shaping: Shaping = UNSHAPED,
+) -> Judged:
     rates = {item.task.task_id: item.solve_rate for item in solved}
     attempts = [attempt for item in solved for attempt in item.attempts]
     surplus = _surplus(proposed, rates)
-    rewards = [_proposer_reward(item, rates, table) for item in proposed]
-    rewards += [table.solver(attempt.verdict.status) for attempt in attempts]
+    extras = _extras(proposed, rates, attempts, table, shaping)
+    paid = _plus([_proposer_reward(item, rates, table) for item in proposed], extras.get(Role.PROPOSE))
+    earned = _plus([table.solver(attempt.verdict.status) for attempt in attempts], extras.get(Role.SOLVE))
     rollouts = [item.rollout for item in proposed] + [attempt.rollout for attempt in attempts]
     trainable = [item.trainable and not extra for item, extra in zip(proposed, surplus, strict=True)]
     trainable += [attempt.trainable for attempt in attempts]
-    trajectories = _with_advantages(rollouts, rewards, trainable, estimator)
+    trajectories = _with_advantages(rollouts, paid + earned, trainable, estimator)
     return Judged(
         proposals=tuple(trajectories[: len(proposed)]),
         attempts=tuple(trajectories[len(proposed) :]),
-        zero_std=_zero_std(solved, table),
+        zero_std=_zero_std(attempts, earned),
         dropped=_dropped(proposed, attempts, surplus),
+        extras=extras,
     )
 
 
-def _surplus(proposed: Sequence[Proposed], rates: dict[str, float]) -> list[bool]:
+def _surplus(proposed: Sequence[Proposed], rates: Mapping[str, float]) -> list[bool]:
     """Which proposals came after the step had enough tasks of their kind.
 
     Their learnability is unknown. Invalid ones among them are left out as well: kept alone, they would be over-weighted.
@@ -64,8 +77,33 @@ def _surplus(proposed: Sequence[Proposed], rates: dict[str, float]) -> list[bool
     return flags
 
 
-def _proposer_reward(item: Proposed, rates: dict[str, float], table: RewardTable) -> float:
+def _proposer_reward(item: Proposed, rates: Mapping[str, float], table: RewardTable) -> float:
     return table.proposer(item.admission.status, rates.get(item.admission.proposal_id, 0.0))
+
+
+def _extras(
+    proposed: Sequence[Proposed],
+    rates: Mapping[str, float],
+    attempts: Sequence[Attempt],
+    table: RewardTable,
+    shaping: Shaping,
+) -> dict[Role, tuple[float, ...]]:
+    extras: dict[Role, tuple[float, ...]] = {}
+    if shaping.rarities is not None:
+        extras[Role.PROPOSE] = tuple(
+            table.novelty_bonus(item.admission.status, rates.get(item.admission.proposal_id, 0.0), rarity)
+            for item, rarity in zip(proposed, shaping.rarities, strict=True)
+        )
+    if shaping.nearness is not None:
+        extras[Role.SOLVE] = tuple(
+            table.partial_credit(attempt.verdict.status, nearness)
+            for attempt, nearness in zip(attempts, shaping.nearness, strict=True)
+        )
+    return extras
+
+
+def _plus(rewards: Sequence[float], extras: Sequence[float] | None) -> list[float]:
+    return [reward + extra for reward, extra in zip(rewards, extras or [0.0] * len(rewards), strict=True)]
 
 
 def _with_advantages(
@@ -85,14 +123,14 @@ def _with_advantages(
     ]
 
 
-def _zero_std(solved: Sequence[Solved], table: RewardTable) -> dict[str, float]:
+def _zero_std(attempts: Sequence[Attempt], rewards: Sequence[float]) -> dict[str, float]:
     """Over the attempts that measure, whether or not they are trained on."""
-    measured = [attempt for item in solved for attempt in item.attempts if attempt.measures]
+    measured = [(attempt.rollout, reward) for attempt, reward in zip(attempts, rewards, strict=True) if attempt.measures]
     return zero_std_share(
-        [table.solver(attempt.verdict.status) for attempt in measured],
-        [attempt.rollout.kind for attempt in measured],
-        [attempt.rollout.role for attempt in measured],
-        [attempt.rollout.task_id for attempt in measured],
+        [reward for _, reward in measured],
+        [rollout.kind for rollout, _ in measured],
+        [rollout.role for rollout, _ in measured],
+        [rollout.task_id for rollout, _ in measured],
     )
 
 

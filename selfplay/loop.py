@@ -13,19 +13,33 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from buffers.census import Census
 from configs.schema import RunConfig
 from learner.advantages import make_estimator
 from selfplay.checkpoint import Checkpoints, RunState
-from selfplay.evaluate import Item, SuiteResult, evaluate, heldout_items
+from selfplay.diversity import seed_counts, seed_scalars
+from selfplay.evaluate import evaluate, heldout_items
+from selfplay.items import Item, SuiteResult
 from selfplay.judge import Judged, judge
-from selfplay.metrics import attempt_rows, proposal_rows, step_scalars, task_rows
-from selfplay.propose import Proposed, admit, proposal_requests, propose
+from selfplay.metrics import attempt_rows, proposal_rows, step_scalars, task_rows, task_scalars
+from selfplay.propose import (
+    ProposalRequest,
+    Proposed,
+    admit,
+    admitted_tasks,
+    proposal_requests,
+    propose,
+    proposes,
+    random_tasks,
+)
 from selfplay.protocols import Buffers, Generator, Learner, Telemetry, Verifier
 from selfplay.rewards import RewardTable
+from selfplay.schedule import is_over, learning_rate, progress
 from selfplay.seeding import SeedingRound, seed_buffers
+from selfplay.shaping import measure
 from selfplay.solve import Solved, attempt_requests, choose_tasks, grade
 from tasks.family import Family
-from tasks.records import Kind, Rollout
+from tasks.records import Kind, Rollout, Task
 from telemetry.records import Phase, StepRecord
 from telemetry.stopwatch import Stopwatch
 
@@ -48,6 +62,8 @@ class Played:
     """One step's stages, before the buffers and the records are brought up to date."""
 
     proposed: list[Proposed]
+    fresh: list[Task]
+    census: Mapping[Kind, Census]
     solved: list[Solved]
     judged: Judged
     learner_scalars: dict[str, float]
@@ -87,7 +103,7 @@ class SelfPlay:
         """Returns the state after the last step, which has been evaluated and checkpointed."""
         if not self._resume():
             self._begin()
-        while self._state.step < self._config.run.steps:
+        while not is_over(self._config.run, self._state.step, self._state.tokens):
             self._step()
         return self._state
 
@@ -111,7 +127,10 @@ class SelfPlay:
         self._watch = Stopwatch()
         with self._watch.stage("evaluate"):
             results = self._evaluate(with_files=True)
-        self._finish({f"buffer/{kind}": float(size) for kind, size in parts.buffers.sizes().items()}, results)
+        census = parts.buffers.census()
+        self._state = replace(self._state, seeds=seed_counts(census))
+        sizes = {f"buffer/{kind}": float(held.size) for kind, held in census.items()}
+        self._finish(sizes | seed_scalars(self._state.seeds), results)
 
     def _step(self) -> None:
         step, version, watch = self._state.step + 1, self._state.version + 1, self._watch
@@ -123,43 +142,63 @@ class SelfPlay:
         tokens = self._state.tokens + played.num_tokens
         self._state = replace(self._state, step=step, version=version, tokens=tokens, baselines=self._estimator.state())
         results: list[SuiteResult] = []
-        last = step == self._config.run.steps
+        last = is_over(self._config.run, step, tokens)
         if last or step % self._config.evaluation.every == 0:
             with watch.stage("evaluate"):
                 results = self._evaluate(with_files=last)
         with watch.stage("metrics"):
             scalars = step_scalars(self._kinds, played.proposed, played.solved, played.judged, sizes) | played.learner_scalars
+            scalars |= task_scalars(self._family, self._kinds, played.fresh, played.solved, played.census, self._state.seeds)
         self._finish(scalars, results, played)
 
     def _play(self, watch: Stopwatch, step: int) -> Played:
         """propose → verify → solve → judge → update, each on the results of the one before."""
         config, parts = self._config, self._parts
         with watch.stage("references"):
-            wanted = [
-                item
-                for kind in self._kinds
-                for item in proposal_requests(config, self._family, parts.buffers, kind, step, config.num_fresh(kind))
-            ]
+            wanted = self._wanted(step)
+            census = parts.buffers.census()
         with watch.stage("propose"):
             proposals = propose(parts.generator, wanted)
         with watch.stage("verify"):
             proposed = admit(config, parts.verifier, parts.buffers, wanted, proposals)
-            tasks = choose_tasks(config, parts.buffers, proposed, step)
+            fresh = self._fresh(proposed, step)
+            tasks = choose_tasks(config, parts.buffers, fresh, step)
         with watch.stage("solve"):
             requests = attempt_requests(config, self._family, tasks, step)
             answers = parts.generator.generate(requests)
         with watch.stage("judge"):
             solved = grade(parts.verifier, config.solver, tasks, requests, answers)
-            judged = judge(proposed, solved, self._table, self._estimator)
+            shaping = measure(self._table, self._family, proposed, solved, census)
+            judged = judge(proposed, solved, self._table, self._estimator, shaping)
         with watch.stage("update"):
-            learner_scalars = parts.learner.update(judged.batch)
+            done = progress(config.run, step, self._state.tokens)
+            learner_scalars = parts.learner.update(judged.batch, learning_rate(config.learner, step, done))
         return Played(
             proposed=proposed,
+            fresh=fresh,
+            census=census,
             solved=solved,
             judged=judged,
             learner_scalars=learner_scalars,
             num_tokens=_num_tokens(proposals) + _num_tokens(answers),
         )
+
+    def _wanted(self, step: int) -> list[ProposalRequest]:
+        """What the model is asked to propose; nothing in an arm without a model that proposes."""
+        config, buffers = self._config, self._parts.buffers
+        if not proposes(config):
+            return []
+        return [
+            item
+            for kind in self._kinds
+            for item in proposal_requests(config, self._family, buffers, kind, step, config.num_fresh(kind))
+        ]
+
+    def _fresh(self, proposed: Sequence[Proposed], step: int) -> list[Task]:
+        """The step's new tasks, whoever proposed them."""
+        if self._config.mode == "selfplay" and self._config.proposer.source == "generator":
+            return random_tasks(self._config, self._family, self._parts.verifier, step)
+        return admitted_tasks(proposed)
 
     def _publish(self, version: int) -> None:
         self._parts.generator.load(self._parts.learner.publish(version))
@@ -168,9 +207,8 @@ class SelfPlay:
         """Admitted proposals enter the buffers with the solve rate just measured; known tasks get theirs renewed."""
         buffers = self._parts.buffers
         rates = {item.task.fingerprint: item.solve_rate for item in played.solved}
-        fresh = [item.admission.task for item in played.proposed if item.admission.task is not None]
-        added = buffers.add(fresh, [rates.get(task.fingerprint) for task in fresh])
-        new = {task.fingerprint for task, is_new in zip(fresh, added, strict=True) if is_new}
+        added = buffers.add(played.fresh, [rates.get(task.fingerprint) for task in played.fresh])
+        new = {task.fingerprint for task, is_new in zip(played.fresh, added, strict=True) if is_new}
         buffers.record({fingerprint: rate for fingerprint, rate in rates.items() if fingerprint not in new})
         return buffers.sizes()
 
@@ -203,7 +241,8 @@ class SelfPlay:
     def _is_checkpoint_due(self) -> bool:
         """By number, at the end, and whenever an evaluation was the best so far: what ranks best is there to be kept."""
         state, section = self._state, self._config.run
-        return state.step % section.checkpoint_every == 0 or state.step in (section.steps, state.best_step)
+        last = is_over(section, state.step, state.tokens)
+        return last or state.step % section.checkpoint_every == 0 or state.step == state.best_step
 
     def _record(self, scalars: dict[str, float], results: list[SuiteResult], played: Played | None) -> StepRecord:
         state = self._state
@@ -244,7 +283,6 @@ def _ranked(state: RunState, accuracy: float) -> RunState:
     better = accuracy > state.best_accuracy
     return replace(
         state,
-        accuracy=accuracy,
         best_step=state.step if better else state.best_step,
         best_accuracy=accuracy if better else state.best_accuracy,
     )

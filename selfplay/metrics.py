@@ -5,10 +5,14 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from statistics import fmean
 
+from buffers.census import Census, family_traits
+from selfplay.curriculum import curriculum_scalars
+from selfplay.diversity import SeedCounts, diversity_scalars
 from selfplay.judge import Judged
 from selfplay.propose import DUPLICATE, KNOWN, Proposed
 from selfplay.rewards import learnability
 from selfplay.solve import Solved
+from tasks.family import Family
 from tasks.records import Kind, Role, Task, Trajectory
 from telemetry.records import AttemptRow, ProposalRow, TaskRow
 
@@ -25,7 +29,23 @@ def step_scalars(
     for role, trajectories in ((Role.PROPOSE, judged.proposals), (Role.SOLVE, judged.attempts)):
         for kind in kinds:
             scalars |= _reward_scalars(kind, role, [item for item in trajectories if item.rollout.kind is kind])
-    return scalars | _counts(proposed, solved, judged)
+    return scalars | _extra_scalars(judged) | _counts(proposed, solved, judged)
+
+
+def task_scalars(
+    family: Family,
+    kinds: Sequence[Kind],
+    fresh: Sequence[Task],
+    solved: Sequence[Solved],
+    census: Mapping[Kind, Census],
+    seeds: SeedCounts,
+) -> dict[str, float]:
+    """How varied, how hard and how learnable the step's new tasks are; `census` is from before they entered the buffers."""
+    scalars = curriculum_scalars(kinds, fresh, {item.task.task_id: item.solve_rate for item in solved}, census)
+    traits = family_traits(family)
+    for kind in kinds:
+        scalars |= diversity_scalars(kind, [task for task in fresh if task.kind is kind], traits, census[kind], seeds)
+    return scalars
 
 
 def _proposal_scalars(kind: Kind, items: Sequence[Proposed]) -> dict[str, float]:
@@ -34,8 +54,12 @@ def _proposal_scalars(kind: Kind, items: Sequence[Proposed]) -> dict[str, float]
     reasons = Counter(item.admission.reason for item in items if item.admission.task is None)
     scalars: dict[str, float] = {f"refusal/{kind}/{reason}": count for reason, count in reasons.items()}
     scalars[f"valid/{kind}"] = fmean(item.admission.task is not None for item in items)
-    scalars[f"duplicate/{kind}"] = fmean(item.admission.reason in (DUPLICATE, KNOWN) for item in items)
+    repeats = sum(item.admission.reason in (DUPLICATE, KNOWN) for item in items)
+    scalars[f"duplicate/{kind}"] = repeats / len(items)
     tasks = [item.admission.task for item in items if item.admission.task is not None]
+    readable = len(tasks) + reasons[DUPLICATE]
+    if readable:  # against the whole buffer, with what came earlier in the step
+        scalars[f"diversity/{kind}/duplicate"] = repeats / readable
     if tasks:
         scalars[f"difficulty/{kind}"] = fmean(task.difficulty for task in tasks)
         scalars[f"distinct_programs/{kind}"] = len({task.program for task in tasks}) / len(tasks)
@@ -43,6 +67,7 @@ def _proposal_scalars(kind: Kind, items: Sequence[Proposed]) -> dict[str, float]
 
 
 def _solve_scalars(kind: Kind, items: Sequence[Solved]) -> dict[str, float]:
+    """Learnability is the paper's 1 − s whatever shape is paid, so that runs can be compared."""
     if not items:
         return {}
     rates = [item.solve_rate for item in items]
@@ -63,6 +88,18 @@ def _reward_scalars(kind: Kind, role: Role, items: Sequence[Trajectory]) -> dict
     }
     rewards = [item.reward for item in items if item.trainable]
     return scalars | ({f"reward/{kind}/{role}": fmean(rewards)} if rewards else {})
+
+
+def _extra_scalars(judged: Judged) -> dict[str, float]:
+    """The mean of each optional part of the rewards, which is contained in `reward/{kind}/{role}`."""
+    names = {Role.PROPOSE: ("novelty", judged.proposals), Role.SOLVE: ("partial", judged.attempts)}
+    parts: dict[str, list[float]] = {}
+    for role, extras in judged.extras.items():
+        part, trajectories = names[role]
+        for item, extra in zip(trajectories, extras, strict=True):
+            if item.trainable:
+                parts.setdefault(f"reward_part/{item.rollout.kind}/{part}", []).append(extra)
+    return {name: fmean(values) for name, values in parts.items()}
 
 
 def _counts(proposed: Sequence[Proposed], solved: Sequence[Solved], judged: Judged) -> dict[str, float]:

@@ -5,13 +5,14 @@
 Each kind asks for `num_fresh` prompts and `oversample` completions of each. Every refusal has a reason code.
 """
 
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from configs.schema import RunConfig
 from selfplay.protocols import Buffers, Generator, Verifier
 from tasks.family import Family
-from tasks.records import Admission, AdmissionStatus, Kind, Proposal, Request, Role, Rollout
+from tasks.records import Admission, AdmissionStatus, Kind, Origin, Proposal, Request, Role, Rollout, Task
 from tasks.seeds import derive_seed
 
 DUPLICATE, KNOWN, TRUNCATED = "duplicate", "known", "truncated"  # reasons that are given here, not by the verifier
@@ -33,6 +34,11 @@ class Proposed:
     rollout: Rollout
     admission: Admission
     trainable: bool
+
+
+def proposes(config: RunConfig) -> bool:
+    """Whether the model proposes: not from a data set, and not where the family's generator stands in for it."""
+    return config.mode == "selfplay" and config.proposer.source == "model"
 
 
 def proposal_requests(
@@ -80,11 +86,30 @@ def admit(
         for admission, rollout in zip(verifier.admit(proposals), rollouts, strict=True)
     ]
     admissions = _mark_known(buffers, admissions, refuse=config.proposer.duplicates == "refuse")
-    masked = config.solver.truncated == "mask"
+    masked, trains = config.solver.truncated == "mask", config.proposer.train
     return [
-        Proposed(prompt=item.request.prompt, rollout=rollout, admission=admission, trainable=not (rollout.truncated and masked))
+        Proposed(
+            prompt=item.request.prompt,
+            rollout=rollout,
+            admission=admission,
+            trainable=trains and not (rollout.truncated and masked),
+        )
         for item, rollout, admission in zip(wanted, rollouts, admissions, strict=True)
     ]
+
+
+def admitted_tasks(proposed: Sequence[Proposed]) -> list[Task]:
+    return [item.admission.task for item in proposed if item.admission.task is not None]
+
+
+def random_tasks(config: RunConfig, family: Family, verifier: Verifier, step: int) -> list[Task]:
+    """What a proposer that knows nothing would propose: `num_fresh` draws per kind from the family's generator."""
+    drafts = []
+    for name in config.family.kinds:
+        rng = random.Random(derive_seed(config.seed, "random_proposer", step, name))
+        drafts += [family.generate(Kind(name), rng) for _ in range(config.num_fresh(name))]
+    admissions = verifier.build(drafts, Origin.GENERATED, step, f"random{step}")
+    return [admission.task for admission in admissions if admission.task is not None]
 
 
 def _cut(admission: Admission) -> Admission:

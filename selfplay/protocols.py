@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
+from buffers.census import Census
 from learner.weights import Publication
 from tasks.records import Admission, Answer, Draft, Kind, Origin, Proposal, Request, Rollout, Task, Trajectory, Verdict
 from telemetry.records import StepRecord
@@ -50,6 +51,9 @@ class Buffers(Protocol):
     def record(self, solve_rates: Mapping[str, float]) -> None:
         """Newly measured solve rates, by fingerprint."""
 
+    def census(self) -> Mapping[Kind, Census]:
+        """What is held, counted by trait and by difficulty."""
+
     def sizes(self) -> dict[Kind, int]: ...
 
     def save(self, path: Path) -> None: ...
@@ -58,8 +62,8 @@ class Buffers(Protocol):
 
 
 class Learner(Protocol):
-    def update(self, batch: Sequence[Trajectory]) -> dict[str, float]:
-        """One joint update; returns scalars (loss/*, mismatch/*, entropy, grad_norm, lr)."""
+    def update(self, batch: Sequence[Trajectory], lr: float) -> dict[str, float]:
+        """One joint update at this learning rate; returns scalars (loss/*, mismatch/*, entropy, grad_norm, lr)."""
 
     def publish(self, version: int) -> Publication: ...
 

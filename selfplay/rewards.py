@@ -1,6 +1,11 @@
-"""From verdicts to rewards. Pure; see DESIGN section 5 and arXiv 2505.03335, equations 4 to 6."""
+"""From verdicts to rewards. Pure; see DESIGN section 5 and arXiv 2505.03335, equations 4 to 6.
 
-from collections.abc import Sequence
+Owns what each outcome is worth, the shapes of learnability, and the two optional parts on top, which are bounded: a
+proposer's bonus for rare traits and a solver's credit for a near answer. Does not: measure rarity or nearness
+(selfplay.shaping), compare samples (learner).
+"""
+
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from configs.schema import RewardSection
@@ -8,6 +13,41 @@ from tasks.records import AdmissionStatus, VerdictStatus
 
 # right, wrong, ill_formed, bad_format, refused
 PRESETS = {"paper": (1.0, -0.5, -1.0, -1.0, -0.5), "journal": (1.0, -1.0, -1.0, -1.0, -0.5)}
+OUTCOMES = ("right", "wrong", "ill_formed", "bad_format", "refused")
+
+
+def one_minus(rate: float, target: float) -> float:
+    """1 − s: the harder the better (equation 4)."""
+    del target
+    return 1.0 - rate
+
+
+def parabola(rate: float, target: float) -> float:
+    """4s(1 − s): the variance of one attempt, in proportion to its greatest, at s = 1/2."""
+    del target
+    return 4.0 * rate * (1.0 - rate)
+
+
+def toward_target(rate: float, target: float) -> float:
+    """1 − |s − target| / max(target, 1 − target): 1 at the target, 0 at the end that is farther from it."""
+    return 1.0 - abs(rate - target) / max(target, 1.0 - target)
+
+
+SHAPES: dict[str, Callable[[float, float], float]] = {
+    "one_minus": one_minus,
+    "parabola": parabola,
+    "target": toward_target,
+}
+
+
+def learnability(rate: float, shape: str = "one_minus", target: float = 0.5) -> float:
+    """What a task of solve rate s is worth: above 0 where 0 < s < 1, else 0; hard, but not impossible."""
+    return SHAPES[shape](rate, target) if 0.0 < rate < 1.0 else 0.0
+
+
+def solve_rate(statuses: Sequence[VerdictStatus]) -> float:
+    """s(x): the mean correctness of the sampled attempts at one task; a near answer is a wrong one."""
+    return sum(status is VerdictStatus.RIGHT for status in statuses) / len(statuses)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,13 +59,18 @@ class RewardTable:
     ill_formed: float
     bad_format: float
     refused: float
+    shape: str = "one_minus"
+    target: float = 0.5
+    novelty: float = 0.0
+    partial: float = 0.0
 
     @classmethod
     def from_section(cls, section: RewardSection) -> "RewardTable":
-        names = ("right", "wrong", "ill_formed", "bad_format", "refused")
-        preset = dict(zip(names, PRESETS[section.preset], strict=True))
-        own = {name: getattr(section, name) for name in names}
-        return cls(**{name: preset[name] if own[name] is None else own[name] for name in names})
+        preset = dict(zip(OUTCOMES, PRESETS[section.preset], strict=True))
+        own = {name: getattr(section, name) for name in OUTCOMES}
+        values = {name: preset[name] if own[name] is None else own[name] for name in OUTCOMES}
+        extras = {"target": section.target, "novelty": section.novelty, "partial": section.partial}
+        return cls(shape=section.learnability, **values, **extras)
 
     def solver(self, status: VerdictStatus) -> float:
         return {VerdictStatus.RIGHT: self.right, VerdictStatus.WRONG: self.wrong}.get(status, self.ill_formed)
@@ -33,15 +78,14 @@ class RewardTable:
     def proposer(self, status: AdmissionStatus, solve_rate: float) -> float:
         """`solve_rate` counts only for an admitted proposal."""
         if status is AdmissionStatus.ADMITTED:
-            return learnability(solve_rate)
+            return learnability(solve_rate, self.shape, self.target)
         return self.bad_format if status is AdmissionStatus.BAD_FORMAT else self.refused
 
+    def novelty_bonus(self, status: AdmissionStatus, solve_rate: float, rarity: float) -> float:
+        """From 0 to `novelty`, on top of `proposer`; only for a task that is learnable, so that odd junk earns nothing."""
+        learnable = status is AdmissionStatus.ADMITTED and 0.0 < solve_rate < 1.0
+        return self.novelty * rarity if learnable else 0.0
 
-def solve_rate(statuses: Sequence[VerdictStatus]) -> float:
-    """s(x): the mean correctness of the sampled attempts at one task."""
-    return sum(status is VerdictStatus.RIGHT for status in statuses) / len(statuses)
-
-
-def learnability(rate: float) -> float:
-    """r_propose = 1 - s when 0 < s < 1, else 0 (equation 4): hard, but not impossible."""
-    return 1.0 - rate if 0.0 < rate < 1.0 else 0.0
+    def partial_credit(self, status: VerdictStatus, nearness: float) -> float:
+        """On top of `solver`, for a wrong answer: the share `partial` · nearness of the way from wrong to right."""
+        return self.partial * nearness * (self.right - self.wrong) if status is VerdictStatus.WRONG else 0.0

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from configs.schema import RunConfig, SolverSection
-from selfplay.propose import Proposed
 from selfplay.protocols import Buffers, Verifier
 from selfplay.rewards import solve_rate
 from tasks.family import Family
@@ -40,21 +39,20 @@ class Solved:
         return solve_rate([attempt.verdict.status for attempt in self.attempts if attempt.measures])
 
 
-def choose_tasks(config: RunConfig, buffers: Buffers, proposed: Sequence[Proposed], step: int) -> list[Task]:
-    """`num_tasks` tasks of each kind: admitted proposals up to `num_fresh`, then from the buffer.
+def choose_tasks(config: RunConfig, buffers: Buffers, fresh: Sequence[Task], step: int) -> list[Task]:
+    """`num_tasks` tasks of each kind: those new in this step up to `num_fresh`, then from the buffer.
 
-    Fewer only where the buffer has no others. A buffered task that was also proposed in this step is not taken twice.
+    Fewer only where the buffer has no others. A buffered task that is also new in this step is not taken twice.
     """
     chosen: list[Task] = []
     for name in config.family.kinds:
         kind = Kind(name)
-        fresh = [item.admission.task for item in proposed if item.admission.task and item.admission.task.kind is kind]
-        fresh = fresh[: config.num_fresh(kind)]
+        new = [task for task in fresh if task.kind is kind][: config.num_fresh(kind)]
         draw = buffers.frontier if config.solver.top_up == "frontier" else buffers.sample
         drawn = draw(kind, config.num_tasks(kind), derive_seed(config.seed, step, kind, "top_up"))
-        taken = {task.fingerprint for task in fresh}
+        taken = {task.fingerprint for task in new}
         others = [task for task in drawn if task.fingerprint not in taken]
-        chosen += fresh + others[: config.num_tasks(kind) - len(fresh)]
+        chosen += new + others[: config.num_tasks(kind) - len(new)]
     return chosen
 
 

@@ -6,17 +6,21 @@ The examples are the six (kind, role) formats: drafts from the family's generato
 import hashlib
 import json
 import random
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from configs.errors import ConfigError
 from configs.schema import RunConfig
 from learner.warm_start import Example, WarmStartStep, recorded, warm_start
 from selfplay.protocols import Verifier
 from tasks.family import Family
-from tasks.records import Kind, Origin, Role, Task
+from tasks.records import Draft, Kind, Origin, Role, Task
 
 STAND_IN = "stand-in"
 RECIPE_VERSION = 3  # raise when the code of the recipe changes what it produces
+BLOCK_SIZE = 256  # examples that are computed together
+MAX_REFUSED_BLOCKS = 4  # in a row, before a family whose drafts are all refused is named
 # Shares of the examples. Solving gets more: its answers are computed, proposals are mostly form.
 MIX = {
     (Kind.DEDUCTION, Role.SOLVE): 0.40,
@@ -67,7 +71,12 @@ def prepare_model(config: RunConfig, family: Family, verifier: Verifier) -> Iter
 
 
 class ExampleSource:
-    """Draws (prompt, completion) examples of the six formats; all randomness comes from the caller's generator."""
+    """Draws (prompt, completion) examples of the six formats; all randomness comes from the caller's generator.
+
+    Examples are made in blocks: first the drafts of a whole block are drawn, then the verifier computes them in one call,
+    and an example of which it refuses a draft is left out. So the generator runs ahead of the examples that are handed out,
+    and the same one has to be passed in each time. A draft that comes again is not computed again.
+    """
 
     def __init__(self, config: RunConfig, family: Family, verifier: Verifier) -> None:
         self._family = family
@@ -75,18 +84,54 @@ class ExampleSource:
         self._references = config.proposer.references
         kinds = [Kind(name) for name in config.family.kinds]
         self._formats = [pair for pair in MIX if pair[0] in kinds]
+        self._ready: deque[Example] = deque()
+        self._limit = config.model.stand_in.examples
+        self._made: list[Example] = []  # where they are drawn again
+        self._known: dict[str, Task | None] = {}  # by fingerprint; None: refused
 
     def draw(self, rng: random.Random) -> Example:
+        """A new example; one of those made, once there are `stand_in.examples` of them."""
+        if not self._limit:
+            return self._new(rng)
+        if len(self._made) < self._limit:
+            self._made.append(self._new(rng))
+            return self._made[-1]
+        return rng.choice(self._made)
+
+    def _new(self, rng: random.Random) -> Example:
+        for _ in range(MAX_REFUSED_BLOCKS):
+            if not self._ready:
+                self._ready.extend(self._block(rng))
+            if self._ready:
+                return self._ready.popleft()
+        raise ConfigError(
+            f"family.options must let the {self._family.name} family generate tasks that its verifier admits, got none in "
+            f"{MAX_REFUSED_BLOCKS * BLOCK_SIZE} drafts; widen them, or raise the limits in verifiers"
+        )
+
+    def _block(self, rng: random.Random) -> list[Example]:
+        planned = [self._plan(rng) for _ in range(BLOCK_SIZE)]
+        self._compute([draft for _, drafts in planned for draft in drafts])
+        rows = ((role, [self._known[draft.fingerprint] for draft in drafts]) for role, drafts in planned)
+        return [self._example(role, [task for task in tasks if task]) for role, tasks in rows if all(tasks)]
+
+    def _plan(self, rng: random.Random) -> tuple[Role, list[Draft]]:
+        """A draft to solve or to propose, and after it those of the references that a proposer would be shown."""
         [(kind, role)] = rng.choices(self._formats, weights=[MIX[pair] for pair in self._formats])
-        task = self._task(kind, rng)
+        drafts = [self._family.generate(kind, rng)]
+        if role is Role.PROPOSE and kind is not Kind.INDUCTION:
+            count = rng.randint(min(1, self._references), self._references)
+            drafts += [self._family.generate(kind, rng) for _ in range(count)]
+        return role, drafts
+
+    def _compute(self, drafts: Sequence[Draft]) -> None:
+        fresh = {draft.fingerprint: draft for draft in drafts if draft.fingerprint not in self._known}
+        admissions = self._verifier.build(list(fresh.values()), Origin.GENERATED, 0, "warm")
+        self._known.update(zip(fresh, (admission.task for admission in admissions), strict=True))
+
+    def _example(self, role: Role, tasks: Sequence[Task]) -> Example:
+        task, references = tasks[0], tasks[1:]
         if role is Role.SOLVE:
             return self._family.solve_prompt(task), self._family.reference_answer(task)
-        count = 0 if kind is Kind.INDUCTION else rng.randint(min(1, self._references), self._references)
-        references = [self._task(kind, rng) for _ in range(count)]
-        return self._family.propose_prompt(kind, references, task.program), self._family.reference_proposal(task)
-
-    def _task(self, kind: Kind, rng: random.Random) -> Task:
-        while True:
-            [admission] = self._verifier.build([self._family.generate(kind, rng)], Origin.GENERATED, 0, "warm")
-            if admission.task is not None:
-                return admission.task
+        prompt = self._family.propose_prompt(task.kind, references, task.program)
+        return prompt, self._family.reference_proposal(task)

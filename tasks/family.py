@@ -62,6 +62,9 @@ class Family(Protocol):
     def heldout(self) -> Mapping[str, Sequence[Draft]]:
         """Evaluation suites by name; fixed for all runs, whatever their seed."""
 
+    def datasets(self) -> Mapping[str, Sequence[Draft]]:
+        """Training sets by name, for training on fixed data: distinct, not held out, the same whatever a run's seed."""
+
 
 def load_family(name: str, options: Mapping[str, object]) -> Family:
     """The family of that name, with its options. Raises ConfigError for an unknown name or option."""

@@ -47,11 +47,12 @@ class Draft:
     program: str
     inputs: tuple[str, ...]
     message: str = ""
+    normal: str = ""  # the program as dedup sees it, where that is not its own text
 
     @property
     def fingerprint(self) -> str:
         """Identity for dedup and decontamination; families normalise program and inputs before this."""
-        text = "\x1f".join((self.kind, self.program, self.message, *self.inputs))
+        text = "\x1f".join((self.kind, self.normal or self.program, self.message, *self.inputs))
         return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
 

@@ -12,14 +12,26 @@ import re
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
-from tasks.arithmetic.expression import fill, format_operands, leaves, parse, render, split, symbols
+from tasks.arithmetic.datasets import arithmetic_datasets
+from tasks.arithmetic.expression import (
+    Expression,
+    Leaf,
+    fill,
+    format_operands,
+    leaves,
+    parse,
+    render,
+    split,
+    symbols,
+)
 from tasks.arithmetic.generate import heldout_suites, random_draft
+from tasks.arithmetic.heldout import HeldOut
 from tasks.arithmetic.options import read_options
+from tasks.arithmetic.rows import read_rows, show_row
 from tasks.records import Draft, Kind, Malformed, Proposal, Task
 
 _NUMBER = re.compile(r"-?\d{1,40}(?!\d)")
 _NUMBERS = re.compile(r"-?\d{1,40}(?:\s*,\s*-?\d{1,40})*(?!\d)")
-_TUPLES = re.compile(r"(?:\(\d{1,40}(?:,\d{1,40})*\)\s*)+")
 _QUESTION = re.compile(r"What is ([0-9+\-*() ]+(?:(?:plus|minus|times)[0-9+\-*() ]+)*)\?")
 _WORDS = {"plus": "+", "minus": "-", "times": "*"}
 _VERB = {Kind.DEDUCTION: "calculate", Kind.ABDUCTION: "find", Kind.INDUCTION: "pattern"}
@@ -50,12 +62,7 @@ class ArithmeticFamily:
 
     def __init__(self, **options: object) -> None:
         self.options = read_options(options)
-        self._heldout = heldout_suites(self.options)
-        drafts = [draft for suite in self._heldout.values() for draft in suite]
-        self._heldout_tasks = frozenset(draft.fingerprint for draft in drafts)
-        # `? + ? = 8` trains on `5, 3`, which gives a held-out 5 + 3 away; a pattern's pairs are prompt, which carries no loss.
-        deduction = [draft for draft in drafts if draft.kind is Kind.DEDUCTION]
-        self._heldout_pairs = frozenset((draft.program, draft.inputs[0]) for draft in deduction)
+        self._heldout = HeldOut(heldout_suites(self.options))
 
     def propose_prompt(self, kind: Kind, references: Sequence[Task], program: str) -> str:
         words = _PROPOSE_WORDS[kind].format(o=self.options) + "\n" if self.options.instructions else ""
@@ -71,18 +78,12 @@ class ArithmeticFamily:
             return f"{words}Calculate: {fill(task.program, first.input.split(', '))} = "
         if task.kind is Kind.ABDUCTION:
             return f"{words}Find: {_question(task.program)} = {first.output}\n"
-        shown = ", ".join(f"{_tuple(pair.input)}→{pair.output}" for pair in task.pairs[: task.num_shown])
+        shown = ", ".join(f"{show_row(pair.input)}→{pair.output}" for pair in task.pairs[: task.num_shown])
         return f"{words}Pattern: {shown}\n"
 
     def parse_proposal(self, proposal: Proposal) -> Draft | Malformed:
         draft = self._inputs_draft(proposal) if proposal.kind is Kind.INDUCTION else self._expression_draft(proposal)
-        if isinstance(draft, Draft) and self._is_heldout(draft):
-            return Malformed("heldout", well_formed=True)
-        return draft
-
-    def _is_heldout(self, draft: Draft) -> bool:
-        shown = draft.kind is not Kind.INDUCTION and (draft.program, draft.inputs[0]) in self._heldout_pairs
-        return shown or draft.fingerprint in self._heldout_tasks
+        return Malformed("heldout", well_formed=True) if isinstance(draft, Draft) and draft in self._heldout else draft
 
     def _expression_draft(self, proposal: Proposal) -> Draft | Malformed:
         tree = parse(proposal.text)
@@ -97,21 +98,11 @@ class ArithmeticFamily:
         return Draft(kind=proposal.kind, program=program, inputs=(format_operands(operands),))
 
     def _inputs_draft(self, proposal: Proposal) -> Draft | Malformed:
-        text = proposal.text.strip()
-        if not _TUPLES.fullmatch(text):
-            return Malformed("syntax")
-        rows = [[int(part) for part in row.split(",")] for row in re.findall(r"\(([^)]*)\)", text)]
         tree = parse(proposal.program)
         assert tree is not None, f"a program in the buffers must parse: {proposal.program}"
-        if any(len(row) != len(leaves(tree)) for row in rows):
-            return Malformed("arity", well_formed=True)
-        if len(rows) != self.options.num_pairs:
-            return Malformed("num_pairs", well_formed=True)
-        if not all(operand <= self.options.max_operand for row in rows for operand in row):
-            return Malformed("operand_range", well_formed=True)
-        inputs = tuple(format_operands(row) for row in rows)
-        if len(set(inputs)) < len(inputs):
-            return Malformed("repeated_input", well_formed=True)
+        inputs = read_rows(proposal.text, len(leaves(tree)), self.options)
+        if isinstance(inputs, Malformed):
+            return inputs
         return Draft(kind=Kind.INDUCTION, program=proposal.program, inputs=inputs)
 
     def parse_answer(self, task: Task, text: str) -> str | Malformed:
@@ -146,7 +137,7 @@ class ArithmeticFamily:
 
     def reference_proposal(self, task: Task) -> str:
         if task.kind is Kind.INDUCTION:
-            return " ".join(_tuple(pair.input) for pair in task.pairs)
+            return " ".join(show_row(pair.input) for pair in task.pairs)
         return fill(task.program, task.pairs[0].input.split(", "))
 
     def public_form(self, question: str) -> str | None:
@@ -169,25 +160,36 @@ class ArithmeticFamily:
         names = {"+": "plus", "-": "minus", "*": "times"}
         return {"operators": "_".join(names[symbol] for symbol in re.findall(r"[+\-*]", draft.program))}
 
+    def traits(self, draft: Draft) -> Mapping[str, str]:
+        """`features`, the most `digits` that each operand has, and the `shape` of the tree, whatever its operators."""
+        operands = zip(*(text.split(", ") for text in draft.inputs), strict=True)
+        digits = "_".join(str(max(map(len, column))) for column in operands)
+        tree = parse(draft.program)
+        return {**self.features(draft), "digits": digits, "shape": _shape(tree) if tree else ""}
+
     def zero(self, kind: Kind) -> Draft:
         """The smallest sums that are not held out."""
         count = self.options.num_pairs if kind is Kind.INDUCTION else 1
         rows = (format_operands([left, right]) for left in range(2, 100) for right in range(left, 100))
-        free = (text for text in rows if ("a + b", text) not in self._heldout_pairs)
+        sums = (Draft(kind=Kind.DEDUCTION, program="a + b", inputs=(text,)) for text in rows)
+        free = (draft.inputs[0] for draft in sums if draft not in self._heldout)
         return Draft(kind=kind, program="a + b", inputs=tuple(islice(free, count)))
 
     def generate(self, kind: Kind, rng: random.Random) -> Draft:
         while True:
             draft = random_draft(kind, self.options, rng)
-            if not self._is_heldout(draft):
+            if draft not in self._heldout:
                 return draft
 
     def heldout(self) -> Mapping[str, Sequence[Draft]]:
-        return self._heldout
+        return self._heldout.suites
+
+    def datasets(self) -> Mapping[str, Sequence[Draft]]:
+        return arithmetic_datasets(self._heldout)
 
 
-def _tuple(text: str) -> str:
-    return f"({text.replace(', ', ',')})"
+def _shape(tree: Expression) -> str:
+    return "x" if isinstance(tree, Leaf) else f"({_shape(tree.left)}{_shape(tree.right)})"
 
 
 def _question(program: str) -> str:

@@ -4,6 +4,7 @@ Everything is drawn from the `random.Random` that is handed in; nothing here com
 """
 
 import random
+from collections.abc import Callable
 
 from tasks.arithmetic.expression import VARIABLES, Expression, Leaf, Operation, format_operands, render
 from tasks.arithmetic.options import ArithmeticOptions
@@ -15,6 +16,7 @@ JOURNAL_MAX = 20
 JOURNAL_COUNT = 200
 FULL_COUNT = 1000
 OTHER_COUNT = 200
+MAX_DRAWS = 200  # per draft wanted
 
 
 def random_draft(kind: Kind, options: ArithmeticOptions, rng: random.Random) -> Draft:
@@ -52,15 +54,19 @@ def _random_input(arity: int, low: int, high: int, easy: bool, rng: random.Rando
     return format_operands([operand() for _ in range(arity)])
 
 
+def plain_problems(max_operand: int) -> list[Draft]:
+    """All problems `a op b` with operands from 0 to `max_operand`."""
+    return [
+        Draft(kind=Kind.DEDUCTION, program=f"a {symbol} b", inputs=(format_operands([left, right]),))
+        for left in range(max_operand + 1)
+        for symbol in SYMBOLS
+        for right in range(max_operand + 1)
+    ]
+
+
 def journal_problems() -> list[Draft]:
     """The journals' evaluation: 200 of the 1323 problems `a op b` with operands 0 to 20 and + - *."""
-    everything = [
-        Draft(kind=Kind.DEDUCTION, program=f"a {symbol} b", inputs=(format_operands([left, right]),))
-        for left in range(JOURNAL_MAX + 1)
-        for symbol in SYMBOLS
-        for right in range(JOURNAL_MAX + 1)
-    ]
-    return random.Random(HELDOUT_SEED).sample(everything, JOURNAL_COUNT)
+    return random.Random(HELDOUT_SEED).sample(plain_problems(JOURNAL_MAX), JOURNAL_COUNT)
 
 
 def heldout_suites(options: ArithmeticOptions) -> dict[str, tuple[Draft, ...]]:
@@ -77,19 +83,29 @@ def heldout_suites(options: ArithmeticOptions) -> dict[str, tuple[Draft, ...]]:
     }
 
 
-def _distinct(kind: Kind, count: int, options: ArithmeticOptions, beyond_journal: bool = False) -> tuple[Draft, ...]:
-    rng = random.Random(f"{HELDOUT_SEED}-{kind}")
+def draw_distinct(count: int, draw: Callable[[], Draft], wanted: Callable[[Draft], bool]) -> tuple[Draft, ...]:
+    """The first `count` different wanted drafts; fewer where even many draws do not give them."""
     drafts: dict[str, Draft] = {}
-    for _ in range(200 * count):
-        draft = random_draft(kind, options, rng)
-        if not (beyond_journal and _is_journal_problem(draft)):
+    for _ in range(MAX_DRAWS * count):
+        draft = draw()
+        if wanted(draft):
             drafts.setdefault(draft.fingerprint, draft)
         if len(drafts) == count:
-            return tuple(drafts.values())
-    raise ValueError(
-        f"max_operand and max_operators must leave room for {count} distinct held-out {kind} tasks, "
-        f"got {options.max_operand} and {options.max_operators}; raise one of them, or lower easy_share ({options.easy_share})"
+            break
+    return tuple(drafts.values())
+
+
+def _distinct(kind: Kind, count: int, options: ArithmeticOptions, beyond_journal: bool = False) -> tuple[Draft, ...]:
+    rng = random.Random(f"{HELDOUT_SEED}-{kind}")
+    drafts = draw_distinct(
+        count, lambda: random_draft(kind, options, rng), lambda draft: not (beyond_journal and _is_journal_problem(draft))
     )
+    if len(drafts) < count:
+        raise ValueError(
+            f"max_operand and max_operators must leave room for {count} distinct held-out {kind} tasks, got "
+            f"{options.max_operand} and {options.max_operators}; raise one of them, or lower easy_share ({options.easy_share})"
+        )
+    return drafts
 
 
 def _is_journal_problem(draft: Draft) -> bool:

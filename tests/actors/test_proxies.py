@@ -179,7 +179,7 @@ def test_the_learners_publication_reaches_a_generator_and_update_moves_it(
     world_size: int,
 ) -> None:
     config = LearnerSection(threads=1, world_size=world_size)
-    spec = LearnerSpec(model_path=str(tiny_model), config=config, dtype="float32", total_steps=4, seed=0, timeout_s=60.0)
+    spec = LearnerSpec(model_path=str(tiny_model), config=config, dtype="float32", seed=0, timeout_s=60.0)
     berths = [make_berth(f"azr-learner-{i}") for i in range(world_size)]
     learner: Any = started(
         [lambda: RemoteLearner(spec, berths=berths, run=f"l{world_size}", call_timeout_s=60.0, start_timeout_s=120.0)], 180.0
@@ -191,7 +191,7 @@ def test_the_learners_publication_reaches_a_generator_and_update_moves_it(
     engine.load(replace(before, buckets=tuple(ray.get(list(before.buckets)))))
     rollouts = engine.generate(make_requests(8))
     batch = [Trajectory(rollout=rollout, reward=0.0, advantage=(-1.0) ** i) for i, rollout in enumerate(rollouts)]
-    scalars = learner.update(batch)
+    scalars = learner.update(batch, 1e-3)
     assert scalars["mismatch/max"] <= 1e-3
     assert learner.publish(2).manifest.fingerprint != before.manifest.fingerprint
     learner.close()

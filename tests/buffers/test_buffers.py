@@ -107,6 +107,16 @@ def test_a_snapshot_restores_order_and_solve_rates_so_that_a_resumed_run_draws_t
     assert (tmp_path / "again.json").read_bytes() == (tmp_path / "buffers.json").read_bytes()
 
 
+def test_a_snapshot_of_a_version_that_kept_more_still_loads(tmp_path: Path) -> None:
+    path = tmp_path / "buffers.json"
+    filled(2).save(path)
+    lines = [json.dumps(json.loads(line) | {"times_solved": 3}) for line in path.read_text().splitlines()]
+    path.write_text("\n".join(lines) + "\n")
+    restored = TaskBuffers(KINDS, 5)
+    restored.load(path)
+    assert restored.known(["deduction-0", "deduction-1"]) == [True, True]
+
+
 def test_a_torn_snapshot_is_named_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "buffers.json"
     filled(3).save(path)

@@ -24,16 +24,16 @@ def play(job: dict[str, Any], number: int, make_batch: Any) -> None:
     folder = Path(job["folder"])
 
     def make() -> Learner:
-        return Learner.under_torchrun(job["model"], section, dtype="float32", total_steps=10, seed=0)
+        return Learner.under_torchrun(job["model"], section, dtype="float32", seed=0)
 
     learner = make()
-    scalars = [learner.update(first)]
+    scalars = [learner.update(first, 1e-3)]
     learner.save(folder / f"checkpoint-{number}")
-    scalars.append(learner.update(second))
+    scalars.append(learner.update(second, 1e-3))
     publication = learner.publish(2)
     resumed = make()
     resumed.load(folder / f"checkpoint-{number}")
-    resumed.update(second)
+    resumed.update(second, 1e-3)
     again = resumed.publish(2)
     if publication.manifest.tensors:
         prints = [publication.manifest.fingerprint, again.manifest.fingerprint]

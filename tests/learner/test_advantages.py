@@ -1,97 +1,17 @@
-"""Advantages against hand-worked numbers and the properties that every estimator promises."""
+"""The estimator of a run: running baselines, what is refused, and the share of tasks without a signal."""
 
-import numpy as np
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learner.advantages import STATELESS, make_estimator, zero_std_share
+from learner.advantages import EMA_DECAY, make_estimator, zero_std_share
+from learner.estimators import EPSILON
 from tasks.records import Kind, Role
 
-D, A, I = Kind.DEDUCTION, Kind.ABDUCTION, Kind.INDUCTION  # noqa: E741
+D, A = Kind.DEDUCTION, Kind.ABDUCTION
 P, S = Role.PROPOSE, Role.SOLVE
-ALL = [*STATELESS, "trrpp_ema"]
-
-
-def estimate(name: str, samples: list[tuple[float, Kind, Role, str]]) -> list[float]:
-    rewards, kinds, roles, tasks = zip(*samples, strict=True)
-    return [float(value) for value in make_estimator(name)(rewards, kinds, roles, tasks)]
-
-
-def test_trrpp_compares_a_sample_with_its_kind_and_role_only() -> None:
-    # deduction/solve: 1, 0 -> mean 1/2, sigma 1/2 -> +1, -1. abduction/solve: 0, 0, 1 -> mean 1/3, sigma sqrt(2)/3.
-    samples = [(1.0, D, S, "a"), (0.0, A, S, "b"), (0.0, D, S, "a"), (0.0, A, S, "c"), (1.0, A, S, "b"), (0.5, D, P, "a")]
-    expected = [1.0, -(0.5**0.5), -1.0, -(0.5**0.5), 2**0.5, 0.0]
-    assert estimate("trrpp", samples) == pytest.approx(expected, abs=1e-5)
-
-
-def test_reinforce_pp_has_one_baseline_and_role_baseline_has_two() -> None:
-    samples = [(1.0, D, S, "a"), (0.0, A, S, "b"), (3.0, D, P, "a"), (2.0, I, P, "b")]
-    # All: mean 1.5, sigma sqrt(1.25). Solve: mean .5, sigma .5; propose: mean 2.5, sigma .5.
-    assert estimate("reinforce_pp", samples) == pytest.approx(np.array([-0.5, -1.5, 1.5, 0.5]) / 1.25**0.5, abs=1e-5)
-    assert estimate("role_baseline", samples) == pytest.approx([1, -1, 1, -1], abs=1e-5)
-
-
-PER_TASK = [
-    (1.0, D, S, "a"),
-    (0.0, D, S, "a"),
-    (0.0, D, S, "a"),
-    (0.0, D, S, "a"),
-    (1.0, D, S, "b"),
-    (1.0, D, S, "b"),
-    (1.0, D, S, "c"),
-]
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("grpo", [3**0.5, -(3**-0.5), -(3**-0.5), -(3**-0.5), 0, 0, 0]),  # mean 1/4, sigma sqrt(3)/4
-        ("dr_grpo", [0.75, -0.25, -0.25, -0.25, 0, 0, 0]),
-        ("rloo", [1.0, -1 / 3, -1 / 3, -1 / 3, 0, 0, 0]),
-    ],
-)
-def test_per_task_estimators_compare_the_attempts_at_one_task(name: str, expected: list[float]) -> None:
-    assert estimate(name, PER_TASK) == pytest.approx(expected, abs=1e-5)
-
-
-@pytest.mark.parametrize("name", ["grpo", "dr_grpo", "rloo"])
-def test_proposals_fall_back_to_trrpp_under_per_task_estimators(name: str) -> None:
-    proposals = [(0.5, D, P, "a"), (-0.5, D, P, "b"), (0.75, A, P, "c")]
-    assert estimate(name, PER_TASK + proposals)[-3:] == pytest.approx([1, -1, 0], abs=1e-5)
-
-
-@pytest.mark.parametrize("name", ALL)
-def test_equal_rewards_give_exactly_zero(name: str) -> None:
-    samples = [(0.1, kind, role, "a") for kind in Kind for role in Role for _ in range(3)]
-    assert estimate(name, samples) == [0.0] * len(samples)
-
-
-rows = st.lists(
-    st.tuples(
-        st.sampled_from([-1.0, -0.5, 0.0, 0.125, 1.0]), st.sampled_from(Kind), st.sampled_from(Role), st.sampled_from("abc")
-    ),
-    min_size=1,
-    max_size=30,
-)
-
-
-@given(rows)
-@pytest.mark.parametrize("name", ALL)
-def test_an_advantage_does_not_depend_on_the_order_of_the_batch(
-    name: str, samples: list[tuple[float, Kind, Role, str]]
-) -> None:
-    assert estimate(name, samples[::-1])[::-1] == pytest.approx(estimate(name, samples), abs=1e-9)
-
-
-@given(rows)
-def test_trrpp_sums_to_zero_in_each_of_the_six_groups(samples: list[tuple[float, Kind, Role, str]]) -> None:
-    advantages = estimate("trrpp", samples)
-    for kind in Kind:
-        for role in Role:
-            assert sum(a for a, s in zip(advantages, samples, strict=True) if s[1:3] == (kind, role)) == pytest.approx(
-                0, abs=1e-6
-            )
 
 
 def test_running_baselines_remember_and_resume_where_they_stopped() -> None:
@@ -112,8 +32,27 @@ def test_running_baselines_remember_and_resume_where_they_stopped() -> None:
     assert fresh.state() == estimator.state()
 
 
+@given(st.lists(st.lists(st.sampled_from([-1.0, -0.5, 0.0, 0.5, 1.0]), min_size=1, max_size=6), min_size=1, max_size=6))
+def test_running_baselines_are_weighted_moments_of_all_batches(batches: list[list[float]]) -> None:
+    """μ_t = Σ γ^(t−i) mean_i / Σ γ^(t−i), and the same of r²: what the recursion with its debiasing adds up to."""
+    estimator = make_estimator("trrpp_ema")
+    for number, rewards in enumerate(batches, start=1):
+        found = estimator(rewards, [D] * len(rewards), [S] * len(rewards), ["a"] * len(rewards))
+        weights = [EMA_DECAY ** (number - i) for i in range(1, number + 1)]
+        mean, square = (
+            sum(w * sum(r**power for r in batch) / len(batch) for w, batch in zip(weights, batches, strict=False))
+            / sum(weights)
+            for power in (1, 2)
+        )
+        sigma = math.sqrt(max(0.0, square - mean**2))
+        expected = [(r - mean) / (sigma + EPSILON) if sigma > 1e-4 else 0.0 for r in rewards]
+        assert found.tolist() == pytest.approx(expected, rel=1e-4, abs=1e-6)
+
+
 def test_zero_std_counts_tasks_not_attempts_and_leaves_proposals_out() -> None:
-    samples = [*PER_TASK, (0.0, A, S, "d"), (1.0, A, S, "d"), (0.5, A, P, "d")]
+    attempts = {"a": (1.0, 0.0, 0.0), "b": (1.0, 1.0), "c": (1.0,)}
+    samples = [(reward, D, S, task) for task, rewards in attempts.items() for reward in rewards]
+    samples += [(0.0, A, S, "d"), (1.0, A, S, "d"), (0.5, A, P, "d")]
     rewards, kinds, roles, tasks = zip(*samples, strict=True)
     assert zero_std_share(rewards, kinds, roles, tasks) == pytest.approx(
         {"zero_std/deduction": 2 / 3, "zero_std/abduction": 0.0, "zero_std": 0.5}
@@ -125,4 +64,4 @@ def test_an_unknown_estimator_and_a_broken_reward_are_named() -> None:
     with pytest.raises(ValueError, match="advantage must be one of"):
         make_estimator("ppo")
     with pytest.raises(ValueError, match="rewards must be finite"):
-        estimate("trrpp", [(float("nan"), D, S, "a")])
+        make_estimator("trrpp")([float("nan")], [D], [S], ["a"])

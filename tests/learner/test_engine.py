@@ -85,8 +85,8 @@ def test_two_ranks_learn_what_one_rank_learns_and_resume_bit_for_bit(
     section = {"threads": 1, "micro_batch_tokens": 40, "lr": 1e-3, "loss": {"kl_beta": 0.1, "entropy_coef": 0.01}}
     sections = [section | {"world_size": 2, "zero_stage": stage} for stage in (0, 2, 3)]
     two = ranks(tmp_path, {"model": model_path, "sections": sections, "batches": [1, 2], "shape": shape}, 2)
-    learner = Learner(model_path, LearnerSection.model_validate(section), dtype="float32", total_steps=10, seed=0)
-    one = [learner.update(make_batch(seed, **shape)) for seed in (1, 2)]
+    learner = Learner(model_path, LearnerSection.model_validate(section), dtype="float32", seed=0)
+    one = [learner.update(make_batch(seed, **shape), 1e-3) for seed in (1, 2)]
     publication = learner.publish(2)
     weights = dict(unpack(publication.manifest, publication.buckets))
     for found in two:

@@ -15,15 +15,16 @@ from learner.weights import unpack, verify
 from tasks.records import Trajectory
 
 MakeBatch = Callable[..., list[Trajectory]]
+LR = 1e-3
 MISMATCH = {f"mismatch/{name}" for name in ("max", "mean", "kl", "ess", "ratio_p01", "ratio_p99", "masked")}
 STATED = (
     MISMATCH | {f"loss/{name}" for name in ("total", "policy", "kl", "entropy")} | {"clip_frac", "entropy", "grad_norm", "lr"}
 )
 
 
-def make_learner(model_path: str, *, dtype: str = "float32", total_steps: int = 10, **section: Any) -> Learner:
+def make_learner(model_path: str, *, dtype: str = "float32", **section: Any) -> Learner:
     config = LearnerSection.model_validate({"threads": 1, "lr": 1e-3} | section)
-    return Learner(model_path, config, dtype=dtype, total_steps=total_steps, seed=0)
+    return Learner(model_path, config, dtype=dtype, seed=0)
 
 
 def weights(learner: Learner) -> dict[str, torch.Tensor]:
@@ -49,7 +50,7 @@ def test_an_update_raises_the_expected_reward_of_a_frozen_batch(model_path: str,
     batch = make_batch(0, num_prompts=8, group=6, longest=3)
     learner = make_learner(model_path)
     before = logprobs(model_path, weights(learner), batch)
-    scalars = [learner.update(batch) for _ in range(4)]
+    scalars = [learner.update(batch, LR) for _ in range(4)]
     after = logprobs(model_path, weights(learner), batch)
     gain = sum(item.advantage * float((new - old).sum()) for item, new, old in zip(batch, after, before, strict=True))
     assert gain > 0
@@ -62,21 +63,21 @@ def test_an_update_raises_the_expected_reward_of_a_frozen_batch(model_path: str,
 def test_an_update_states_every_scalar_and_measures_the_mismatch(model_path: str, make_batch: MakeBatch) -> None:
     batch = make_batch(0)
     learner = make_learner(model_path, loss={"kl_beta": 0.1})
-    scalars = learner.update(batch)
+    scalars = learner.update(batch, LR)
     assert set(scalars) >= STATED
     theirs = torch.cat(logprobs(model_path, {}, batch))
     assert scalars["mismatch/max"] == pytest.approx(float((theirs + 1).abs().max()), abs=1e-4)  # behaviour is -1 everywhere
     assert scalars["mismatch/mean"] == pytest.approx(float((theirs + 1).abs().mean()), abs=1e-4)
     assert scalars["loss/kl"] == 0
-    assert learner.update(batch)["loss/kl"] > 0
+    assert learner.update(batch, LR)["loss/kl"] > 0
 
 
 def test_a_batch_without_trainable_rows_makes_no_step(model_path: str, make_trajectory: Callable[..., Trajectory]) -> None:
     learner = make_learner(model_path)
     before = learner.publish(0).manifest.fingerprint
-    scalars = learner.update([make_trajectory([1, 2], [3], trainable=False)])
+    scalars = learner.update([make_trajectory([1, 2], [3], trainable=False)], LR)
     assert scalars["learner/optimizer_steps"] == 0
-    assert learner.update([])["learner/tokens"] == 0
+    assert learner.update([], LR)["learner/tokens"] == 0
     assert learner.publish(0).manifest.fingerprint == before
 
 
@@ -86,20 +87,14 @@ def test_rows_that_are_not_trainable_change_nothing(
     batch = make_batch(0)
     idle = make_trajectory(batch[0].rollout.prompt_ids, [7, 7, 7], trainable=False)
     with_idle, without = make_learner(model_path), make_learner(model_path)
-    assert with_idle.update([idle, *batch]) == without.update(batch)
+    assert with_idle.update([idle, *batch], LR) == without.update(batch, LR)
     assert with_idle.publish(0).manifest.fingerprint == without.publish(0).manifest.fingerprint
-
-
-def test_learning_rate_warms_up_and_decays_to_its_last_share(model_path: str) -> None:
-    learner = make_learner(model_path, total_steps=6, lr_warmup_steps=2, lr_final=0.1)
-    rates = [learner.update([])["lr"] for _ in range(7)]
-    assert rates == pytest.approx([0.5e-3, 1e-3, 1e-3, 0.7e-3, 0.4e-3, 1e-4, 1e-4])
 
 
 def test_several_minibatches_take_several_steps_against_fixed_old_logprobs(model_path: str, make_batch: MakeBatch) -> None:
     batch = make_batch(0)
     learner = make_learner(model_path, minibatches=3, lr=5e-2)
-    scalars = learner.update(batch)
+    scalars = learner.update(batch, LR)
     assert scalars["learner/optimizer_steps"] == 3
     assert scalars["clip_frac"] > 0  # the later steps see a policy that has moved away from old
     theirs = torch.cat(logprobs(model_path, {}, batch))
@@ -110,7 +105,7 @@ def test_micro_batches_are_a_matter_of_memory_only(model_path: str, make_batch: 
     batch = make_batch(0)
     whole = make_learner(model_path)
     cut = make_learner(model_path, micro_batch_tokens=30, max_row_tokens=16, activation_checkpointing=True)
-    first, second = whole.update(batch), cut.update(batch)
+    first, second = whole.update(batch, LR), cut.update(batch, LR)
     sizes = {"learner/computed_tokens"}
     assert {k: v for k, v in first.items() if k not in sizes} == pytest.approx(
         {k: v for k, v in second.items() if k not in sizes}, rel=1e-4, abs=1e-6
@@ -125,12 +120,12 @@ def test_a_resumed_run_repeats_the_uninterrupted_one_bit_for_bit(
     section: dict[str, Any] = {"zero_stage": stage, "minibatches": 2, "micro_batch_tokens": 40, "loss": {"kl_beta": 0.1}}
     straight = make_learner(model_path, **section)
     for seed in (1, 2):
-        straight.update(make_batch(seed))
+        straight.update(make_batch(seed), LR)
     straight.save(tmp_path)
-    expected = [straight.update(make_batch(seed)) for seed in (3, 4)]
+    expected = [straight.update(make_batch(seed), LR) for seed in (3, 4)]
     resumed = make_learner(model_path, **section)
     resumed.load(tmp_path)
-    assert [resumed.update(make_batch(seed)) for seed in (3, 4)] == expected
+    assert [resumed.update(make_batch(seed), LR) for seed in (3, 4)] == expected
     assert resumed.publish(4).manifest.fingerprint == straight.publish(4).manifest.fingerprint
 
 
@@ -139,7 +134,7 @@ def test_a_saved_model_loads_in_transformers_with_the_published_weights(
     model_path: str, make_batch: MakeBatch, tmp_path: Path, stage: int
 ) -> None:
     learner = make_learner(model_path, zero_stage=stage)
-    learner.update(make_batch(0))
+    learner.update(make_batch(0), LR)
     learner.save(tmp_path)
     publication = learner.publish(1)
     verify(publication.manifest, publication.buckets, "test")
@@ -156,7 +151,7 @@ def test_a_saved_model_loads_in_transformers_with_the_published_weights(
 def test_bfloat16_learns_with_weights_served_in_bfloat16(model_path: str, make_batch: MakeBatch, stage: int) -> None:
     learner = make_learner(model_path, dtype="bfloat16", zero_stage=stage, micro_batch_tokens=40)
     batch = make_batch(0)
-    losses = [learner.update(batch) for _ in range(4)]
+    losses = [learner.update(batch, LR) for _ in range(4)]
     assert losses[-1]["loss/policy"] < losses[0]["loss/policy"]
     assert losses[0]["grad_norm"] > 0
     assert {spec.dtype for spec in learner.publish(4).manifest.tensors} == {"bfloat16"}
@@ -188,4 +183,4 @@ def test_a_model_that_is_not_there_is_named(tmp_path: Path) -> None:
 
 def test_a_rank_of_the_wrong_world_is_refused(model_path: str) -> None:
     with pytest.raises(ValueError, match="world_size must be"):
-        Learner(model_path, LearnerSection(world_size=2), dtype="float32", total_steps=1, seed=0)
+        Learner(model_path, LearnerSection(world_size=2), dtype="float32", seed=0)

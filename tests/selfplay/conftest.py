@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from buffers.buffers import TaskBuffers
+from buffers.census import family_traits
 from configs.schema import BuffersSection, EvaluationSection, RunConfig, RunSection, SolverSection
 from learner.weights import Publication, WeightManifest
 from selfplay.loop import Parts
@@ -68,7 +69,7 @@ class FakeLearner:
         self.weight = 0.0
         self.batches: list[list[Trajectory]] = []
 
-    def update(self, batch: Sequence[Trajectory]) -> dict[str, float]:
+    def update(self, batch: Sequence[Trajectory], lr: float) -> dict[str, float]:
         self.batches.append(list(batch))
         self.weight += sum(item.advantage * len(item.rollout.completion_ids) for item in batch) + 1
         return {"loss/total": self.weight}
@@ -107,7 +108,7 @@ def make_parts(verifier: FamilyVerifier) -> Parts:
     return Parts(
         generator=FakeGenerator(),
         verifier=verifier,
-        buffers=TaskBuffers(list(Kind), 1000),
+        buffers=TaskBuffers(list(Kind), 1000, family_traits(verifier.family)),
         learner=FakeLearner(),
         telemetry=RecordingTelemetry(),
     )

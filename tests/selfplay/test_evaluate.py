@@ -1,13 +1,18 @@
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
-from configs.errors import UserError
-from selfplay.evaluate import evaluate, file_items, heldout_items
+from selfplay.answers import Rule
+from selfplay.evaluate import evaluate, heldout_items, judge_references, judge_suite, task_item
+from selfplay.items import Completion, Item
 from selfplay.loop import Parts
+from selfplay.programs import ProgramTest
+from selfplay.suites import read_answers
 from tasks.arithmetic.family import ArithmeticFamily
-from tasks.records import Kind
+from tasks.records import Draft, Kind, Origin
+from verifier.execution import Call, Outcome
 from verifier.verifier import FamilyVerifier
 
 
@@ -37,33 +42,68 @@ def test_accuracy_counts_right_rows_and_the_groups_add_up(
     assert {request.temperature for request in parts.generator.requests} == {0.0}  # type: ignore[attr-defined]
 
 
-def test_gpt3_files_are_read_and_asked_in_the_public_form(shared_data: Path, family: ArithmeticFamily) -> None:
-    items = file_items(shared_data / "gpt3_arithmetic" / "two_digit_addition.jsonl", family)
-    assert len(items) == 2000
-    assert (items[0].prompt, items[0].expected) == ("Calculate: 98 + 45 = ", "143")
-    verbatim = file_items(shared_data / "gpt3_arithmetic" / "two_digit_addition.jsonl", None, limit=1)
-    assert verbatim[0].prompt == "\n\nQ: What is 98 plus 45?\n\nA:"
-
-
 def test_any_jsonl_of_prompt_and_answer_is_taken(tmp_path: Path, parts: Parts, verifier: FamilyVerifier) -> None:
     path = tmp_path / "mine.jsonl"
     path.write_text("\n".join(json.dumps({"prompt": f"{n} + 0 = ", "answer": n}) for n in range(4)) + "\n")
-    [result] = evaluate(parts.generator, verifier, {"mine": file_items(path, None)}, 16, 0)
+    [result] = evaluate(parts.generator, verifier, {"mine": read_answers(str(path), None).items}, 16, 0)
     assert result.total == 4
     assert all(row.right == (row.text == row.expected) for row in result.rows)
 
 
-@pytest.mark.parametrize("line", ["not json", "[1]", '{"prompt": "x"}', '{"answer": 3}'])
-def test_a_bad_line_is_named_with_its_number(tmp_path: Path, line: str) -> None:
-    path = tmp_path / "bad.jsonl"
-    path.write_text('{"prompt": "1 + 1 = ", "answer": 2}\n' + line + "\n")
-    with pytest.raises(UserError, match=r"bad\.jsonl line 2 must be a JSON object"):
-        file_items(path, None)
+def test_items_of_all_sorts_keep_their_order_and_their_own_judges(family: ArithmeticFamily, verifier: FamilyVerifier) -> None:
+    draft = Draft(kind=Kind.DEDUCTION, program="a + b", inputs=("2, 3",))
+    [admission] = verifier.build([draft], Origin.HELDOUT, 0, "t")
+    assert admission.task is not None
+    task = task_item(family, admission.task, "task")
+    plain = Item(id="plain", prompt="?", expected="yes", judged_by=Rule.TEXT)
+    texts = [Completion(text="5"), Completion(text="yes"), Completion(text="6"), Completion(text="5", truncated=True)]
+    result = judge_suite("mixed", [task, plain, task, task], texts, verifier, step=3)
+    assert [row.reason for row in result.results] == ["ok", "ok", "value", "truncated"]
+    assert [(row.item, row.right, row.step) for row in result.rows] == [
+        (0, True, 3),
+        (1, True, 3),
+        (2, False, 3),
+        (3, False, 3),
+    ]
+    assert result.reasons == {"ok": 2, "value": 1, "truncated": 1}
 
 
-def test_a_missing_or_empty_file_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="cannot be read"):
-        file_items(tmp_path / "none.jsonl", None)
-    (tmp_path / "empty.jsonl").write_text("")
-    with pytest.raises(UserError, match="at least one line"):
-        file_items(tmp_path / "empty.jsonl", None)
+class FakeExecutor:
+    """Gives every program the same outcome."""
+
+    def __init__(self, outcome: Outcome) -> None:
+        self.outcome = outcome
+
+    def run(self, calls: Sequence[Call]) -> list[Outcome]:
+        assert all(call.input == "" for call in calls)
+        return [self.outcome for _ in calls]
+
+    def same(self, left: str, right: str) -> bool:
+        return left == right
+
+    def close(self) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("outcome", "reason"),
+    [
+        (Outcome("ok", "True"), "value"),
+        (Outcome("ok", "None"), "value"),
+        (Outcome("timeout"), "timeout"),
+        (Outcome("error", reason="SystemExit"), "SystemExit"),
+    ],
+)
+def test_a_program_is_right_only_by_its_own_nonce(outcome: Outcome, reason: str) -> None:
+    item = Item(id="0", prompt="", expected="", judged_by=ProgramTest(entry_point="f", tests="pass"))
+    result = judge_suite("programs", [item], [Completion(text="pass")], None, FakeExecutor(outcome))
+    assert result.reasons == {reason: 1}
+
+
+def test_references_are_judged_without_a_model_and_their_lack_is_told(
+    family: ArithmeticFamily, verifier: FamilyVerifier
+) -> None:
+    for name, items in heldout_items(family, verifier, list(Kind)).items():
+        assert judge_references(name, items, verifier).reasons == {"ok": len(items)}
+    none = Item(id="none", prompt="?", expected="yes", judged_by=Rule.TEXT)
+    wrong = Item(id="wrong", prompt="?", expected="yes", judged_by=Rule.TEXT, reference="no")
+    assert judge_references("mine", [none, wrong], None).reasons == {"value": 1, "no_reference": 1}

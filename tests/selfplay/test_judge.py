@@ -1,13 +1,17 @@
+from dataclasses import replace
+
 import pytest
 
 from learner.advantages import make_estimator
 from selfplay.judge import Judged, judge
 from selfplay.propose import Proposed
 from selfplay.rewards import RewardTable
+from selfplay.shaping import Shaping
 from selfplay.solve import Attempt, Solved
 from tasks.records import Admission, AdmissionStatus, Kind, Origin, Pair, Role, Rollout, Task, Verdict, VerdictStatus
 
 TABLE = RewardTable(right=1.0, wrong=-0.5, ill_formed=-1.0, bad_format=-1.0, refused=-0.5)
+SHAPED = replace(TABLE, novelty=0.4, partial=0.5)
 
 
 def rollout(task_id: str, role: Role, attempt: int = 0, kind: Kind = Kind.DEDUCTION) -> Rollout:
@@ -80,3 +84,36 @@ def test_all_proposals_are_trained_on_when_every_admitted_one_was_attempted() ->
 def test_the_zero_variance_share_counts_tasks_whose_attempts_agree() -> None:
     judged = run([], [solved("a", 4), solved("b", 0), solved("c", 2), solved("d", 1)])
     assert judged.zero_std == {"zero_std/deduction": 0.5, "zero_std": 0.5}
+
+
+def test_a_sample_without_gradient_takes_no_part_in_the_statistics() -> None:
+    """A masked attempt would otherwise move the mean that the others are compared with."""
+    task = solved("a", 2)
+    masked = tuple(replace(attempt, trainable=number != 3) for number, attempt in enumerate(task.attempts))
+    judged = run([], [replace(task, attempts=masked)])
+    advantages = [item.advantage for item in judged.attempts]
+    assert advantages[3] == 0
+    assert advantages[:3] == pytest.approx([0.5**0.5, 0.5**0.5, -(2**0.5)], abs=1e-5)  # of 1, 1, -1/2 alone
+    assert len(judged.batch) == 3
+
+
+def test_extras_are_paid_on_top_and_told_apart() -> None:
+    bad = AdmissionStatus.BAD_FORMAT
+    proposals = [proposed("a"), proposed("b"), proposed("c", bad)]
+    shaping = Shaping(rarities=(0.5, 1.0, 0.0), nearness=(0.0, 0.0, 0.9, 0.2) + (0.0,) * 4)
+    judged = judge(proposals, [solved("a", 2), solved("b", 4)], SHAPED, make_estimator("trrpp"), shaping)
+    assert [item.reward for item in judged.proposals] == pytest.approx([0.5 + 0.4 * 0.5, 0.0, -1.0])  # b teaches nothing
+    assert [item.reward for item in judged.attempts[:4]] == pytest.approx([1.0, 1.0, -0.5 + 0.45 * 1.5, -0.5 + 0.1 * 1.5])
+    assert judged.extras[Role.PROPOSE] == pytest.approx((0.2, 0.0, 0.0))
+    assert judged.extras[Role.SOLVE] == pytest.approx((0.0, 0.0, 0.675, 0.15) + (0.0,) * 4)
+
+
+def test_partial_credit_gives_a_signal_where_all_answers_are_wrong_but_no_learnability() -> None:
+    shaping = Shaping(nearness=(0.9, 0.0, 0.0, 0.0))
+    judged = judge([proposed("a")], [solved("a", 0)], SHAPED, make_estimator("trrpp"), shaping)
+    assert judged.zero_std["zero_std"] == 0
+    assert [item.reward for item in judged.proposals] == [0.0]
+
+
+def test_without_shaping_there_are_no_extras() -> None:
+    assert run([proposed("a")], [solved("a", 2)]).extras == {}
