@@ -39,9 +39,10 @@ format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-bench: setup ## generator and learner, as ratios
+bench: setup ## generator, learner and verifier, as ratios
 	$(BIN)/azr bench generator --json
 	$(BIN)/azr bench learner --json
+	$(BIN)/azr bench verifier --json
 
 lock: ## recompile requirements/*.txt; the two extras are locked apart on purpose
 	$(BIN)/uv pip compile pyproject.toml --extra cpu --extra dev --override requirements/overrides.txt $(if $(strip $(LINKS)),$(addprefix --find-links ,$(LINKS)),--index https://download.pytorch.org/whl/cpu --index-strategy unsafe-best-match) --python-version 3.11 --no-emit-find-links --no-emit-index-url --no-header --quiet -o requirements/cpu.txt

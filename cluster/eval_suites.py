@@ -22,6 +22,8 @@ ASKING = ("instructions", "think", "prefill", "printable")  # options of the Pyt
 GPT3 = "gpt3"
 GPT3_FOLDER = "gpt3_arithmetic"
 
+PATIENCE_S = 30.0  # at least, for one run of a program: a busy machine must not change the figures of an evaluation
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
@@ -88,7 +90,9 @@ class Judges:
 
     def _get(self, key: str, family: str, options: Mapping[str, object]) -> FamilyVerifier:
         if key not in self._made:
-            self._made[key] = FamilyVerifier(family, options, self.config.verifiers)
+            section = self.config.verifiers
+            patient = section.model_copy(update={"timeout_s": max(section.timeout_s, PATIENCE_S)})
+            self._made[key] = FamilyVerifier(family, options, patient)
         return self._made[key]
 
 

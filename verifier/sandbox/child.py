@@ -138,7 +138,7 @@ def _failure(error: BaseException) -> Reply:
     known = getattr(builtins, name, None) is type(error)
     if isinstance(error, ImportError):
         return Reply("forbidden", reason="import", detail=_message(error))
-    if isinstance(error, PermissionError):
+    if type(error) is PermissionError and error.errno is not None:  # the kernel's, and not one that the program made
         return Reply("forbidden", reason="file", detail=_message(error))
     return Reply("error", reason=name if known else "exception", detail=f"{name}: {_message(error)}"[:200])
 

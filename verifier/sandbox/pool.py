@@ -16,6 +16,7 @@ gives its slot back and goes on at low priority, so that a program that hangs ho
 import select
 from collections import deque
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from time import monotonic
 
@@ -29,6 +30,7 @@ from verifier.sandbox.results import Result, agree, disagreement, read_result
 
 DEMOTE_S = 0.1
 LOST_S = 5.0
+MAX_WAIT_S = 3600.0  # the kernel's longest is 24 days
 CLOSE_S = 2.0  # for all servers together to end by themselves
 YOUNG, OLD = 2, 8  # runs of a server at once: in their first DEMOTE_S, and after
 MAX_RETRIES = 3
@@ -84,14 +86,13 @@ class Pool:
                 continue
             self._progress[number] = _Progress(job, needed_size(job.program, job.arguments))
             self._enqueue(number)
-        try:
+        with ExitStack() as undo:
+            undo.callback(self.close)
             while self._progress:
                 self._dispatch()
                 self._hear()
                 self._watch_the_clock()
-        except BaseException:
-            self.close()
-            raise
+            undo.pop_all()
         return [self._results.pop(number) for number in numbers]
 
     def walls(self) -> dict[str, bool]:
@@ -164,7 +165,8 @@ class Pool:
         busy = {host.fileno(): (world, host) for world, hosts in self._hosts.items() for host in hosts if host.running}
         for descriptor in busy:
             poll.register(descriptor, select.POLLIN)
-        for descriptor, _ in poll.poll(max(0.0, self._next_time() - monotonic()) * 1000 + 1):
+        wait_s = min(max(0.0, self._next_time() - monotonic()), MAX_WAIT_S)
+        for descriptor, _ in poll.poll(wait_s * 1000 + 1):
             world, host = busy[descriptor]
             try:
                 for ended in host.ended():
