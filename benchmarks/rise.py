@@ -3,7 +3,8 @@
     python -m benchmarks.rise RUN [RUN ...] [--suite deduction] [--json]
 
 Every suite is the same list of items before and after, so the rise is paired: each item contributes (right after − right
-before), averaged over the runs. The 95 % interval of the mean rise is a bootstrap over items (10,000 resamples, seed 0).
+before), averaged over the runs. The 95 % interval of the mean rise is a bootstrap over items (10,000 resamples, seed 0):
+it speaks of these very runs. `azr sweep` draws the runs anew as well.
 """
 
 import json
@@ -12,14 +13,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
-import numpy.typing as npt
 import typer
 
 from configs.errors import UserError
+from telemetry.heldout import read_marks
 from telemetry.intervals import wilson
-
-RESAMPLES = 10_000
+from telemetry.paired import Estimate, bootstrap_mean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,34 +34,28 @@ class Rise:
 
 def read_rise(run: Path, suite: str) -> Rise:
     """From the first to the last evaluation of the suite. Raises UserError when there are not two."""
-    path = run / "telemetry" / "evals.jsonl"
-    by_step: dict[int, dict[int, bool]] = {}
+    if not run.is_dir():
+        raise UserError(f"{run} cannot be read (no such folder); name run directories")
     try:
-        with path.open(encoding="utf-8") as file:
-            for line in file:
-                row = json.loads(line)
-                if row["suite"] == suite:
-                    by_step.setdefault(row["step"], {})[row["item"]] = row["right"]
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}); name run directories") from error
-    if len(by_step) < 2:
-        raise UserError(f"{run} must have evaluated {suite} at least twice, found {len(by_step)} evaluations")
-    first, last = by_step[min(by_step)], by_step[max(by_step)]
-    changes = tuple(int(last[item]) - int(first[item]) for item in sorted(first))
-    total = len(first)
+        marks = read_marks(run).get(suite)
+    except (OSError, ValueError) as error:
+        raise UserError(f"the evaluations of {run} cannot be read ({error}); name run directories") from error
+    if marks is None or marks.num_evaluations < 2:
+        found = marks.num_evaluations if marks else 0
+        raise UserError(f"{run} must have evaluated {suite} at least twice, found {found} evaluations")
+    total = len(marks.first)
     return Rise(
-        run=run.name, initial=sum(first.values()) / total, final=sum(last.values()) / total, total=total, changes=changes
+        run=run.name,
+        initial=sum(marks.first) / total,
+        final=sum(marks.last) / total,
+        total=total,
+        changes=marks.changes,
     )
 
 
-def mean_rise(rises: Sequence[Rise]) -> tuple[float, float, float]:
-    """Mean over runs and items of the paired change, with its bootstrap interval."""
-    changes_RI: npt.NDArray[np.float64] = np.array([rise.changes for rise in rises], np.float64)
-    per_item_I = changes_RI.mean(0)
-    rng = np.random.default_rng(0)
-    means = per_item_I[rng.integers(0, len(per_item_I), (RESAMPLES, len(per_item_I)))].mean(1)
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(per_item_I.mean()), float(low), float(high)
+def mean_rise(rises: Sequence[Rise]) -> Estimate:
+    """Mean over runs and items of the paired change, with its bootstrap interval over items."""
+    return bootstrap_mean([rise.changes for rise in rises], over_runs=False)
 
 
 def markdown(rises: Sequence[Rise]) -> str:
@@ -70,8 +63,8 @@ def markdown(rises: Sequence[Rise]) -> str:
     for rise in rises:
         cells = [_share(rise.initial, rise.total), _share(rise.final, rise.total), f"{100 * (rise.final - rise.initial):+.1f}"]
         lines.append(f"| {rise.run} | {' | '.join(cells)} |")
-    mean, low, high = mean_rise(rises)
-    lines.append(f"| mean rise, paired 95 % interval | | | {100 * mean:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}] |")
+    mean, low, high = (100 * value for value in asdict(mean_rise(rises)).values())
+    lines.append(f"| mean rise, paired 95 % interval | | | {mean:+.1f} [{low:+.1f}, {high:+.1f}] |")
     return "\n".join(lines)
 
 
@@ -92,9 +85,9 @@ def main(
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(error.exit_code) from error
     if as_json:
-        mean, low, high = mean_rise(rises)
-        listed = [{name: value for name, value in asdict(rise).items() if name != "changes"} for rise in rises]
-        typer.echo(json.dumps({"suite": suite, "runs": listed, "mean_rise": mean, "low": low, "high": high}))
+        rise = mean_rise(rises)
+        listed = [{name: value for name, value in asdict(one).items() if name != "changes"} for one in rises]
+        typer.echo(json.dumps({"suite": suite, "runs": listed, "mean_rise": rise.mean, "low": rise.low, "high": rise.high}))
     else:
         typer.echo(markdown(rises))
 

@@ -1,7 +1,8 @@
 """`azr submit`: a run as a Ray job on a running cluster, with a small copy of the project and an allow-list of variables.
 
 The job is `python -m cluster.train CONFIG ...`, the same program as `azr train`. The cluster's machines have the project's
-packages installed: nothing is installed at submit time. The configuration is checked here, before anything is sent.
+packages installed: nothing is installed at submit time. The configuration is checked here, before anything is sent. A job
+that runs the same command already is followed; a second one would only find its run directory taken.
 """
 
 import asyncio
@@ -32,16 +33,26 @@ ALLOWED_PREFIX = "AZR_"
 EXIT_CODES = {JobStatus.SUCCEEDED: 0, JobStatus.STOPPED: 130}
 
 
-def submit_run(config: str, overrides: Sequence[str], *, address: str, wait: bool) -> int:
-    """Submits, and follows the log unless told not to; 0 when the job succeeded, 130 when it was stopped, 1 when it failed."""
+def submit_run(
+    config: str, overrides: Sequence[str], *, address: str, wait: bool, program: Sequence[str] = ("cluster.train",)
+) -> int:
+    """Submits, and follows the log unless told not to; 0 when the job succeeded, 130 when it was stopped, 1 when it failed.
+
+    `program`: the module that the job runs, and the words before CONFIG.
+    """
     checked = load_config(config, overrides)
+    command = entrypoint(path_in_project(config), overrides, program)
     client = _connect(address or os.environ.get("RAY_API_SERVER_ADDRESS", "") or DEFAULT_ADDRESS)
-    job = client.submit_job(
-        entrypoint=entrypoint(path_in_project(config), overrides),
-        runtime_env={"working_dir": str(PROJECT), "excludes": list(EXCLUDES), "env_vars": environment(os.environ)},
-        metadata=metadata(checked),
-    )
-    say(f"job {job} submitted to {client.get_address()}")
+    job = _unfinished(client, command)
+    if job:
+        say(f"job {job} runs this already on {client.get_address()}")
+    else:
+        job = client.submit_job(
+            entrypoint=command,
+            runtime_env={"working_dir": str(PROJECT), "excludes": list(EXCLUDES), "env_vars": environment(os.environ)},
+            metadata=metadata(checked),
+        )
+        say(f"job {job} submitted to {client.get_address()}")
     if not wait:
         say(f"follow it with: ray job logs --address {client.get_address()} --follow {job}")
         return 0
@@ -55,8 +66,8 @@ def submit_run(config: str, overrides: Sequence[str], *, address: str, wait: boo
     return EXIT_CODES.get(status, 1)
 
 
-def entrypoint(config: str, overrides: Sequence[str]) -> str:
-    return shlex.join(["python", "-m", "cluster.train", config, *overrides])
+def entrypoint(config: str, overrides: Sequence[str], program: Sequence[str] = ("cluster.train",)) -> str:
+    return shlex.join(["python", "-m", *program, config, *overrides])
 
 
 def path_in_project(config: str) -> str:
@@ -90,6 +101,13 @@ def _connect(address: str) -> JobSubmissionClient:
                 "address, and set RAY_AUTH_TOKEN if it wants a token"
             )
         ) from failure
+
+
+def _unfinished(client: JobSubmissionClient, command: str) -> str | None:
+    """The newest job of this very command that is waiting or running."""
+    jobs = [job for job in client.list_jobs() if job.entrypoint == command and not job.status.is_terminal()]
+    newest = max(jobs, key=lambda job: job.start_time or 0, default=None)
+    return newest.submission_id if newest else None
 
 
 async def _tail(client: JobSubmissionClient, job: str) -> None:

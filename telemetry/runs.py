@@ -17,6 +17,7 @@ from telemetry.history import History, read_history
 from telemetry.records import Phase
 from telemetry.status import RunStatus, config_name, live_status, read_status
 
+EXPERIMENT = "experiment.yaml"  # a folder that has it holds the runs of an experiment, and is none itself
 SUITE = "deduction"  # the suite whose accuracy ranks a run: the 200 held-out problems of the journals' form
 
 
@@ -76,6 +77,8 @@ def runs_table(runs: Sequence[RunSummary]) -> Table:
 
 def _read_run(run_dir: Path, curve: bool) -> RunSummary:
     started_at = run_dir.stat().st_mtime
+    if (run_dir / EXPERIMENT).exists():
+        return RunSummary(run=run_dir.name, config=run_dir.name, seed=None, status="a root of its own", started_at=started_at)
     try:
         status = read_status(run_dir) or _unstarted(run_dir)
         history = read_history(run_dir)

@@ -10,7 +10,7 @@ from configs.errors import UserError
 def run_with(folder: Path, evaluations: dict[int, list[bool]]) -> Path:
     (folder / "telemetry").mkdir(parents=True)
     rows = [
-        {"step": step, "suite": "deduction", "item": item, "right": right}
+        {"global_step": step, "suite": "deduction", "item": item, "right": right, "prompt": f"{item} + 1 ="}
         for step, rights in evaluations.items()
         for item, right in enumerate(rights)
     ]
@@ -27,10 +27,10 @@ def test_the_rise_is_from_the_first_to_the_last_evaluation_item_by_item(tmp_path
 def test_the_interval_is_paired_so_that_equal_items_do_not_widen_it() -> None:
     steady = Rise(run="a", initial=0.5, final=0.6, total=100, changes=(1,) * 10 + (0,) * 90)
     noisy = Rise(run="b", initial=0.5, final=0.6, total=100, changes=(1,) * 40 + (-1,) * 30 + (0,) * 30)
-    mean, low, high = mean_rise([steady])
-    assert mean == pytest.approx(0.1)
-    assert 0 < low < mean < high
-    assert mean_rise([noisy])[2] - mean_rise([noisy])[1] > 2 * (high - low)
+    rise, other = mean_rise([steady]), mean_rise([noisy])
+    assert rise.mean == pytest.approx(0.1)
+    assert 0 < rise.low < rise.mean < rise.high
+    assert other.high - other.low > 2 * (rise.high - rise.low)
     assert "+10.0" in markdown([steady, noisy])
 
 

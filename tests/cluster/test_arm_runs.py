@@ -167,3 +167,10 @@ def test_what_is_compared_with_self_play_starts_where_it_starts(tmp_path: Path) 
     runs = plan_runs(file, load_experiment(file), tmp_path, (0,))
     assert len({run.model for run in runs}) == 1
     assert {run.arm for run in runs} >= {"selfplay", "frozen-proposer", "random-proposer", "grpo-100", "grpo-500"}
+
+
+def test_the_documented_experiment_can_be_run(tmp_path: Path) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "experiments.md").read_text()
+    runs = plan(tmp_path, page.split("```yaml\n")[1].split("```")[0], (0, 1, 2))
+    assert {run.config.solver.attempts for run in runs} == {4, 16}
+    assert {run.config.run.token_budget for run in runs} == {600_000}

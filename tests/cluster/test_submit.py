@@ -15,6 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
+from cluster.arm_runs import plan_runs
+from cluster.experiment import load_experiment
 from cluster.launch import free_port
 from cluster.submit import entrypoint, environment, metadata, path_in_project
 from configs.errors import ConfigError
@@ -138,6 +140,27 @@ def test_a_job_on_a_running_cluster_succeeds_with_dashboard_and_logs(head: Head,
     assert again.returncode == 0, again.stdout + again.stderr
     assert f"is finished ({load_config('smoke').run.steps} steps)" in again.stdout
     assert "SUCCEEDED" in again.stdout
+
+
+@pytest.mark.slow
+def test_an_arm_runs_as_a_job_and_the_same_command_meanwhile_follows_that_job(head: Head, tmp_path: Path) -> None:
+    where = {"model.stand_in.cache": str(tmp_path / "cache"), "evaluation.every": 100, "generators.engine": "transformers"}
+    experiment = {"base": "smoke", "question": "?", "seeds": [3], "token_budget": 1500, "baseline": "one", "arms": {"one": {}}}
+    file, log, arm_log = tmp_path / "trial.yaml", tmp_path / "log", tmp_path / "trial" / "one-s3.log"
+    file.write_text(json.dumps({**experiment, "overrides": where}))
+    sweep = [sys.executable, "-m", "cluster.cli", "sweep", str(file), "--root", str(tmp_path), "--address", head.url]
+    [run] = plan_runs(file, load_experiment(file), tmp_path / "trial", (3,))
+    with log.open("w") as output:
+        process = subprocess.Popen(sweep, env=head.env, cwd=PROJECT, stdout=output, stderr=output)
+    deadline = time.monotonic() + JOB_TIMEOUT_S
+    while not (arm_log.exists() and "submitted to" in arm_log.read_text()) and time.monotonic() < deadline:
+        assert process.poll() is None, log.read_text()
+        time.sleep(0.2)
+    again = _run(head, sys.executable, "-m", "cluster.cli", "submit", run.base, *run.overrides)
+    assert process.wait(timeout=JOB_TIMEOUT_S) == 0, log.read_text() + arm_log.read_text()
+    assert "runs this already" in again.stdout
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert "| one | 1/1 |" in log.read_text()
 
 
 @pytest.mark.slow

@@ -210,15 +210,18 @@ REAL = """
 base: smoke
 question: Does it survive?
 seeds: [0]
-token_budget: 2500
+token_budget: 1500
 baseline: selfplay
 overrides:
   telemetry.wandb: disabled
   model.stand_in.cache: {cache}
   run.checkpoint_every: 1
+  evaluation.every: 100
+  generators.engine: transformers
 arms:
   selfplay: {{}}
   grpo:
+    tasks_per_kind: 32
     mode: grpo
     dataset: arithmetic-100
     family.kinds: [deduction]
@@ -272,6 +275,7 @@ def test_a_sweep_killed_in_the_middle_goes_on_to_the_same_table(tmp_path: Path) 
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.wait(timeout=60)
+    assert json.loads((checkpoint.parents[1] / "status.json").read_text())["status"] == "running"
     again = start(torn)  # at once: what the killed one ran must be gone, and its lock must not be in the way
     result = finish(again, torn)
     assert not (torn / "runs" / "real" / "selfplay-s0" / "lock").exists()
