@@ -54,7 +54,7 @@ def play(config: RunConfig, *, local: bool = False, debug: bool = False) -> Path
                 " (the learning rate decays over run.steps: it rises again)"
             )
         else:
-            say(f"{'resuming' if run.resumed else 'new run'} {run.path}, from step {run.steps_done} of {config.run.steps}")
+            say(f"{'resuming' if run.resumed else 'new run'} {run.path}, from step {run.steps_done} of {_length(config)}")
             with crash_log(run.path), _telemetry(run) as hub:
                 _play_on_parts(run, family, hub, files, local=local, debug=debug)
         report = write_report(run.path)
@@ -93,6 +93,11 @@ def _further_items(name: str, source: str, config: RunConfig, family: Family) ->
     for reason, ids in suite.left_out.items():
         say(f"evaluation.data.{name}: {len(ids)} rows are left out ({reason})")
     return suite.items
+
+
+def _length(config: RunConfig) -> str:
+    budget = config.run.token_budget
+    return f"{config.run.steps}" + (f", or until {budget:,} tokens are generated" if budget else "")
 
 
 def _check(config: RunConfig, local: bool) -> None:

@@ -25,6 +25,7 @@ from cluster.run_lock import run_lock
 from configs.errors import UserError
 from configs.schema import RunConfig
 from configs.validation import one_line
+from selfplay.schedule import is_over
 from telemetry.atomic import write_atomically
 from telemetry.status import read_status
 
@@ -65,19 +66,25 @@ class RunDirectory:
     @property
     def global_step(self) -> int | None:
         """The master clock at the newest checkpoint; None before the first one."""
-        newest = self.newest_checkpoint
-        if newest is None:
-            return None
-        remedy = f"delete {newest}: the checkpoint before it is used then"
-        state = _read_json(newest / "state.json", remedy) or {}
-        clock = state.get("global_step")
-        if not isinstance(clock, int):
-            raise UserError(f"{newest / 'state.json'} is damaged (no global_step); {remedy}")
-        return clock
+        return None if self.newest_checkpoint is None else self._number("global_step")
 
     @property
     def finished(self) -> bool:
-        return self.status == "finished" and self.steps_done >= self.config.run.steps
+        return (
+            self.status == "finished"
+            and self.newest_checkpoint is not None
+            and is_over(self.config.run, self.steps_done, self._number("tokens"))
+        )
+
+    def _number(self, name: str) -> int:
+        """Of the loop's state in the newest checkpoint."""
+        newest = self.newest_checkpoint
+        assert newest is not None, "there is a checkpoint"
+        remedy = f"delete {newest}: the checkpoint before it is used then"
+        value = (_read_json(newest / "state.json", remedy) or {}).get(name)
+        if not isinstance(value, int):
+            raise UserError(f"{newest / 'state.json'} is damaged (no {name}); {remedy}")
+        return value
 
     @property
     def status(self) -> str:

@@ -11,6 +11,7 @@ from cluster.run_directory import MAY_CHANGE, base_folder, config_text, open_run
 from configs.errors import UserError
 from configs.loader import load_config
 from configs.schema import RunConfig
+from telemetry.status import RunStatus, write_status
 
 ConfigMaker = Callable[..., RunConfig]
 
@@ -167,3 +168,13 @@ def test_a_job_does_not_write_into_the_copy_that_ray_deletes(tmp_path: Path, mon
     assert base_folder() == tmp_path / "home" / "absolute-zero-ray"
     monkeypatch.chdir(tmp_path)
     assert base_folder() == tmp_path
+
+
+def test_a_run_that_ended_by_its_tokens_is_finished_before_its_steps(config_of: ConfigMaker) -> None:
+    with open_run(config_of("run.steps=100", "run.token_budget=1000"), ["azr"]) as run:
+        write_status(run.path, RunStatus(status="finished"))
+        assert not run.finished
+        folder = checkpoint(run.path, 7, json.dumps({"global_step": 9, "tokens": 999}))
+        assert not run.finished
+        (folder / "state.json").write_text(json.dumps({"global_step": 9, "tokens": 1000}))
+        assert run.finished

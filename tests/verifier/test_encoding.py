@@ -92,40 +92,17 @@ def test_whatever_is_decoded_it_is_a_value_of_exact_types_or_a_value_error(data:
     assert same(crossed(value), value)
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        [],
-        {},
-        1.5,
-        [1],
-        [None, 1],
-        [["l"]],
-        ["x", "1"],
-        ["i"],
-        ["i", "1", "2"],
-        ["i", 1],
-        ["i", "z"],
-        ["i", ""],
-        ["f", "one"],
-        ["f", "0x1p99999"],
-        ["c", "0x1p0"],
-        ["b", "0"],
-        ["b", None],
-        ["s", "ff"],
-        ["d", ["l"]],
-        ["d", [1, 2, 3]],
-        ["d", [["l"], 1]],
-        ["S", ["l"]],
-        ["F", ["d"]],
-        ["S", ["t", ["l"]]],
-        ["l", 1.5],
-    ],
-    ids=str,
-)
-def test_what_the_encoder_does_not_write_is_refused(data: object) -> None:
+REFUSED = """
+    [] {} 1.5 [1] [null,1] [["l"]] ["x","1"] ["i"] ["i","1","2"] ["i",1] ["i","z"] ["i",""] ["f","one"] ["f","0x1p99999"]
+    ["c","0x1p0"] ["b","0"] ["b",null] ["s","ff"] ["d",["l"]] ["d",[1,2,3]] ["d",[["l"],1]] ["S",["l"]] ["F",["d"]]
+    ["S",["t",["l"]]] ["l",1.5]
+    """
+
+
+@pytest.mark.parametrize("text", REFUSED.split())
+def test_what_the_encoder_does_not_write_is_refused(text: str) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - any ValueError is the contract
-        decode(data)
+        decode(json.loads(text))
 
 
 def nested(depth: int, kind: type[list[object]] | type[tuple[object, ...]] = list) -> object:

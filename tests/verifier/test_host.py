@@ -14,6 +14,7 @@ import psutil
 import pytest
 
 from configs.errors import UserError
+from tests.verifier.observing import descriptors, have_ended, servers
 from verifier.sandbox import host as host_module
 from verifier.sandbox.filter import compiled_filter
 from verifier.sandbox.host import Ended, Host, ServerLost
@@ -21,6 +22,7 @@ from verifier.sandbox.modules import SMALL
 from verifier.sandbox.protocol import MAX_TEXT_BYTES, Settings
 from verifier.sandbox.results import read_result
 
+pytestmark = pytest.mark.usefixtures("alone")
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS = Settings(
     modules=SMALL,
@@ -50,14 +52,6 @@ def wait_for(host: Host, count: int) -> list[Ended]:
     return ended
 
 
-def servers() -> list[psutil.Process]:
-    return [
-        child
-        for child in psutil.Process().children()
-        if child.status() != psutil.STATUS_ZOMBIE and any("sandbox.server" in word for word in child.cmdline())
-    ]
-
-
 def server() -> psutil.Process:
     [found] = servers()
     return found
@@ -69,29 +63,6 @@ def children_of(process: psutil.Process, count: int) -> list[psutil.Process]:
         sleep(0.01)
     assert len(found) == count
     return found
-
-
-def have_ended(processes: list[psutil.Process], within_s: float = 3.0) -> bool:
-    """A zombie has: who adopted it may take its time to notice."""
-    until = monotonic() + within_s
-    while any(lives_on(process) for process in processes) and monotonic() < until:
-        sleep(0.01)
-    return not any(lives_on(process) for process in processes)
-
-
-def lives_on(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() not in (psutil.STATUS_ZOMBIE, psutil.STATUS_DEAD)
-    except psutil.NoSuchProcess:
-        return False
-
-
-def descriptors() -> set[str]:
-    return {f"{name}:{os.readlink(f'/proc/self/fd/{name}')}" for name in os.listdir("/proc/self/fd") if lives(name)}
-
-
-def lives(name: str) -> bool:
-    return int(name) > 2 and os.path.islink(f"/proc/self/fd/{name}")
 
 
 def test_each_run_gets_its_own_reply_in_whatever_order_they_end(host: Host) -> None:

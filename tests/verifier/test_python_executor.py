@@ -115,6 +115,7 @@ def test_comparing_arbitrary_texts_never_raises(left: str, right: str) -> None:
         ("def f(): exit()", "", "error", "NameError"),
         ("import os\ndef f(): return 1", "", "forbidden", "import"),
         ("def f(): open('/etc/passwd')", "", "forbidden", "file"),
+        ("def f(): raise PermissionError('not yours')", "", "error", "PermissionError"),
         ("def f(): return 'x' * 10 ** 6", "", "too_large_output", "size"),
         ("def f(): return 1 << 10 ** 6", "", "too_large_output", "size"),
         ("def f():\n  x = []\n  x.append(x)\n  return x", "", "too_large_output", "depth"),
