@@ -28,6 +28,7 @@ SETTINGS = Settings(
     modules=SMALL,
     filter_hex=compiled_filter(),
     clock_offset_s=0.0,
+    scatter=False,
     timeout_s=5.0,
     memory_bytes=256 << 20,
     output_bytes=1 << 16,

@@ -88,7 +88,13 @@ def test_the_two_texts_arrive_as_they_were(program: str, arguments: str) -> None
 
 def test_settings_arrive_as_they_were() -> None:
     settings = Settings(
-        modules=("math", "re"), filter_hex="00ff", clock_offset_s=1.5, timeout_s=0.25, memory_bytes=1 << 40, output_bytes=7
+        modules=("math", "re"),
+        filter_hex="00ff",
+        clock_offset_s=1.5,
+        scatter=False,
+        timeout_s=0.25,
+        memory_bytes=1 << 40,
+        output_bytes=7,
     )
     assert Settings.from_bytes(settings.to_bytes()) == settings
 

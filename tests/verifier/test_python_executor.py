@@ -226,16 +226,16 @@ def test_a_dict_in_another_order_is_the_same_value(executor: PythonExecutor) -> 
 
 
 def test_the_order_of_a_set_of_two_is_found_out_as_a_rule(executor: PythonExecutor) -> None:
-    """Two worlds would miss it every second time; MANY_WORLDS miss it in 1 of 128, here 3 of 200 are 4.5 sigma from 12."""
+    """Two worlds would miss it every second time; MANY_WORLDS miss it in 1 of 128."""
     rng = random.Random(7)
-    words = ["".join(rng.choices(string.ascii_lowercase, k=6)) for _ in range(400)]
+    words = ["".join(rng.choices(string.ascii_lowercase, k=6)) for _ in range(200)]
     calls = [
         Call(program=f"def f():\n    return list({{{first!r}, {second!r}}})", input="", deterministic=True)
         for first, second in zip(words[::2], words[1::2], strict=True)
     ]
     statuses = [found.status for found in executor.run(calls)]
     assert set(statuses) <= {"ok", "nondeterministic"}
-    assert statuses.count("ok") <= 8
+    assert statuses.count("ok") <= 5
 
 
 def test_a_run_that_fails_in_a_further_world_only_is_not_deterministic(executor: PythonExecutor) -> None:

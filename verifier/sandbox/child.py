@@ -46,7 +46,9 @@ def run_child(parent: int, descriptor: int, settings: Settings, walls: Program) 
         program, arguments = read_texts(_read())
         _limit(settings)
         if end_with_parent(parent) and install_filter(walls):
+            held = _scatter() if settings.scatter else None
             os.write(RESULT_FD, _reply(program, arguments, settings.output_bytes))
+            del held
             os._exit(0)
     finally:
         os._exit(SETUP_FAILED)
@@ -70,7 +72,6 @@ def _limit(settings: Settings) -> None:
 def _reply(program: str, arguments: str, output_bytes: int) -> bytes:
     """The reply in bytes; a lack of memory is told in the few bytes that are left."""
     gc.enable()
-    held = _scatter()
     try:
         reply = _evaluate(program, arguments, output_bytes)
         return reply if len(reply) <= output_bytes else _TOO_LARGE
@@ -78,8 +79,6 @@ def _reply(program: str, arguments: str, output_bytes: int) -> bytes:
         return _NO_MEMORY
     except BaseException as error:  # noqa: BLE001 - whatever the program raises is its outcome
         return _failure(error).to_bytes()
-    finally:
-        del held
 
 
 def _scatter() -> list[object]:

@@ -35,6 +35,7 @@ CLOSE_S = 2.0  # for all servers together to end by themselves
 YOUNG, OLD = 2, 8  # runs of a server at once: in their first DEMOTE_S, and after
 MAX_RETRIES = 3
 MAX_LOSSES = 5  # times that a job may see its server end before it is told to have caused it
+PLAIN_WORLDS = 2  # further ones, asked where a program could depend on chance, also differ in the low bits of addresses
 CLOCK_STEP_S = 123 * 86400 + 5 * 3600 + 17 * 60 + 23.456  # another day of the week, hour, minute and second in each world
 World = tuple[int, Size]  # hash seed, modules
 
@@ -153,6 +154,7 @@ class Pool:
             modules=SMALL if size == "small" else FULL,
             filter_hex=compiled_filter(),
             clock_offset_s=(hash_seed - 1) * CLOCK_STEP_S,
+            scatter=hash_seed > PLAIN_WORLDS,
             timeout_s=self._section.timeout_s,
             memory_bytes=self._section.memory_mb << 20,
             output_bytes=self._section.max_output_kb << 10,

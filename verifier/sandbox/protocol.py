@@ -34,6 +34,7 @@ class Settings:
     modules: tuple[str, ...]
     filter_hex: str  # compiled seccomp filter, as the kernel takes it
     clock_offset_s: float
+    scatter: bool  # whether what its programs allocate lies elsewhere in each run
     timeout_s: float
     memory_bytes: int
     output_bytes: int
