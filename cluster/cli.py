@@ -160,8 +160,8 @@ def verify(
     cases: Annotated[Path, typer.Argument(metavar="CASES.jsonl", help="Lines of id, program, input and, where known, output.")],
     check: Annotated[bool, typer.Option("--check", help="Only a summary; exit 1 where a recorded output is not met.")] = False,
     workers: Annotated[int, typer.Option(min=1, help="Fork servers per hash seed.")] = 1,
-    timeout_s: Annotated[float, typer.Option(min=0.01, help="Wall-clock limit of a run.")] = 5.0,
-    memory_mb: Annotated[int, typer.Option(min=64, help="Address space of a run in MiB.")] = 512,
+    timeout_s: Annotated[float, typer.Option(min=0.01, max=3600, help="Wall-clock limit of a run.")] = 5.0,
+    memory_mb: Annotated[int, typer.Option(min=64, max=2**20, help="Address space of a run in MiB.")] = 512,
 ) -> None:
     """Runs programs in the sandbox: what each gives, and whether that is what was recorded."""
     from cluster.verify import verify_file

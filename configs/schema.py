@@ -188,8 +188,8 @@ class VerifiersSection(Section):
     count: int = Field(1, ge=1, description="Verifier actors.")
     cpus: float = Field(0.25, gt=0, description="Ray CPUs per verifier.")
     workers: int = Field(1, ge=1, description="Fork servers per verifier and hash seed; for programs that run in the sandbox.")
-    timeout_s: float = Field(5.0, gt=0, description="Wall-clock limit of one run of a program.")
-    memory_mb: int = Field(512, ge=64, description="Address space of one run of a program, in MiB.")
+    timeout_s: float = Field(5.0, gt=0, le=3600, description="Wall-clock limit of one run of a program.")
+    memory_mb: int = Field(512, ge=64, le=2**20, description="Address space of one run of a program, in MiB.")
     max_output_kb: int = Field(
         64, ge=1, le=64, description="Largest output of a program in KiB (a pipe's size at most); never truncated."
     )

@@ -14,6 +14,7 @@ from tasks.python.literals import same_text
 from tasks.python.source import is_unordered
 from verifier.execution import Call, Outcome
 from verifier.sandbox.pool import Job, Pool
+from verifier.sandbox.protocol import MAX_TEXT_BYTES
 from verifier.sandbox.results import Result
 
 MANY_WORLDS = 8
@@ -60,10 +61,12 @@ class PythonExecutor:
 def _worlds(call: Call) -> tuple[int, ...]:
     if not call.deterministic:
         return (1,)
+    if len(call.program) + len(call.input) > MAX_TEXT_BYTES:  # refused by the pool, unread
+        return (1,)
     many = _is_chancy(call.program) or _is_chancy(f"f({call.input})")
     return tuple(range(1, (MANY_WORLDS if many else 2) + 1))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _is_chancy(text: str) -> bool:
     return _BY_CHANCE.search(text) is not None or is_unordered(text)
