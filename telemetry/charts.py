@@ -85,12 +85,21 @@ def all_figures(history: History) -> list[go.Figure]:
         learning_curve(history),
         lines(history, "reward", "mean reward", history.names("reward/")),
         lines(
-            history, "solve rate and learnability", "share", [*history.names("solve_rate/"), *history.names("learnability/")]
+            history,
+            "solve rate and learnability",
+            "share",
+            [*history.names("solve_rate/"), *_short(history, "learnability/")],
         ),
         lines(history, "proposals: admitted and duplicate", "share", [*history.names("valid/"), *history.names("duplicate/")]),
         stacked(history, "refused proposals by reason", "proposals", refusals),
         lines(history, "tasks in the buffers", "tasks", history.names("buffer/")),
-        lines(history, "difficulty of admitted tasks", "difficulty", history.names("difficulty/")),
+        lines(
+            history,
+            "difficulty of admitted tasks",
+            "difficulty",
+            _short(history, "difficulty/") + _ending(history, "difficulty/", ("/p90",)),
+        ),
+        lines(history, "diversity of admitted tasks", "entropy ÷ seeds'", _ending(history, "diversity/", ("/of_seeds",))),
         lines(history, "tasks without a signal (all attempts alike)", "share", history.names("zero_std")),
         time_ledger(history),
         lines(
@@ -104,6 +113,15 @@ def all_figures(history: History) -> list[go.Figure]:
         lines(history, WARM_START_LABEL, "loss", ["warm_start/loss"], log=True),
     ]
     return [figure for figure in figures if figure is not None]
+
+
+def _short(history: History, prefix: str) -> list[str]:
+    """Only the figure of each kind, without its further parts."""
+    return [name for name in history.names(prefix) if name.count("/") == 1]
+
+
+def _ending(history: History, prefix: str, endings: tuple[str, ...]) -> list[str]:
+    return [name for name in history.names(prefix) if name.endswith(endings)]
 
 
 def _figure(title: str, axis: str) -> go.Figure:

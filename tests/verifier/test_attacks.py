@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from cluster.verify import verify_file
-from tests.verifier.attacks.arena import Arena, arena, section
+from tests.verifier.attacks.arena import SPARE_DESCRIPTORS, Arena, arena, section
 from tests.verifier.attacks.case import MARK, Attack
 from tests.verifier.attacks.privileges import become_ordinary, lose_walls, run_apart
 from tests.verifier.attacks.suite import AT_THE_WALLS, ATTACKS, CHANCE, ENDLESS, QUICK
@@ -96,11 +96,12 @@ def test_what_an_attack_would_leave_behind_is_seen(tmp_path: Path, monkeypatch: 
         monkeypatch.chdir(tmp_path)
         (tmp_path / MARK).touch()
         left = subprocess.Popen(["sleep", "60"])
-        descriptor = os.open("/", os.O_RDONLY)
+        descriptors = [os.open("/", os.O_RDONLY) for _ in range(SPARE_DESCRIPTORS + 1)]
         try:
             residue = " ".join(found.residue())
         finally:
-            os.close(descriptor)
+            for descriptor in descriptors:
+                os.close(descriptor)
             left.kill()
             left.wait()
         assert "sleep" in residue
