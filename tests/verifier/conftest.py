@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from configs.schema import VerifiersSection
-from tests.verifier.observing import OTHERS, descriptors, servers
+from tests.verifier.observing import OTHERS, descriptors, leaked, servers
 from verifier.sandbox.pool import Pool
 
 
@@ -31,5 +31,5 @@ def make_pool(alone: None) -> Iterator[Callable[..., Pool]]:
     yield make
     for pool in made:
         pool.close()
-    assert descriptors() == before
+    assert not leaked(before)
     assert not servers()

