@@ -32,7 +32,7 @@ from verifier.python import PythonExecutor
 
 DATA = Path("../shared/data/cruxeval/cruxeval_first400.jsonl")
 TIMEOUT_S = 1.0
-HANG = Call(program="def f():\n    while True:\n        pass", input="", deterministic=True)
+HANG = "def f():\n    while True:\n        pass\n#"
 HANG_EVERY = 100
 FORKS = 1500
 BARE = """
@@ -102,16 +102,19 @@ def rate(work: Callable[[], object], count: int) -> float:
 
 
 def with_hangs(rows: Sequence[Call]) -> list[Call]:
-    """One infinite loop after every HANG_EVERY − 1 rows."""
-    return [
-        call for number, row in enumerate(rows, start=1) for call in ([row, HANG] if number % (HANG_EVERY - 1) == 0 else [row])
-    ]
+    """An infinite loop after every HANG_EVERY − 1 rows; each has a text of its own, as equal calls are run once."""
+    calls: list[Call] = []
+    for number, row in enumerate(rows, start=1):
+        calls.append(row)
+        if number % (HANG_EVERY - 1) == 0:
+            calls.append(Call(program=f"{HANG} {number}", input="", deterministic=True))
+    return calls
 
 
 def p99_s(executor: PythonExecutor, calls: Sequence[Call]) -> float:
     """Of the calls that do not hang, from the start of a row's first run to the end of its last."""
     outcomes = executor.run(calls)
-    walls = sorted(outcome.wall_s for outcome, call in zip(outcomes, calls, strict=True) if call is not HANG)
+    walls = sorted(outcome.wall_s for outcome, call in zip(outcomes, calls, strict=True) if not call.program.startswith(HANG))
     return walls[int(0.99 * len(walls))]
 
 

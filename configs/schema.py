@@ -190,9 +190,7 @@ class VerifiersSection(Section):
     workers: int = Field(1, ge=1, description="Fork servers per verifier and hash seed; for programs that run in the sandbox.")
     timeout_s: float = Field(5.0, gt=0, le=3600, description="Wall-clock limit of one run of a program.")
     memory_mb: int = Field(512, ge=64, le=2**20, description="Address space of one run of a program, in MiB.")
-    max_output_kb: int = Field(
-        64, ge=1, le=64, description="Largest output of a program in KiB (a pipe's size at most); never truncated."
-    )
+    max_output_kb: int = Field(64, ge=1, le=64, description="Largest output of a program in KiB; never truncated.")
 
 
 class EvaluationSection(Section):

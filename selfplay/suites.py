@@ -17,10 +17,11 @@ from selfplay.programs import ProgramTest, fence
 from selfplay.suite_prompts import humaneval_prompt, mbpp_prompt, word_problem_prompt
 from selfplay.suite_rows import Row, read_rows
 from tasks.family import Family
+from tasks.prompts.rows import ANSWER_KEYS, PROMPT_KEYS
 from tasks.records import Admission, Draft, Kind, Malformed, Origin, Task
 from verifier.verifier import FamilyVerifier
 
-PROMPT_KEYS, ANSWER_KEYS, ID_KEYS = ("prompt", "question", "context"), ("answer", "completion"), ("id", "task_id")
+ID_KEYS = ("id", "task_id")
 MBPP_TEST = range(11, 511)  # task ids of the split that papers report
 DIFFERS = "recorded_output"  # why a row is left out: the verifier computes another output
 

@@ -26,8 +26,9 @@ from tasks.arithmetic.expression import (
 )
 from tasks.arithmetic.generate import heldout_suites, random_draft
 from tasks.arithmetic.heldout import HeldOut
-from tasks.arithmetic.options import read_options
+from tasks.arithmetic.options import ArithmeticOptions
 from tasks.arithmetic.rows import read_rows, show_row
+from tasks.options import read_options
 from tasks.records import Draft, Kind, Malformed, Proposal, Task
 
 _NUMBER = re.compile(r"-?\d{1,40}(?!\d)")
@@ -61,7 +62,7 @@ class ArithmeticFamily:
     )
 
     def __init__(self, **options: object) -> None:
-        self.options = read_options(options)
+        self.options = read_options(ArithmeticOptions, options)
         self._heldout = HeldOut(heldout_suites(self.options))
 
     def propose_prompt(self, kind: Kind, references: Sequence[Task], program: str) -> str:

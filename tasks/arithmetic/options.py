@@ -1,8 +1,8 @@
 """Bounds of the arithmetic family: how large its tasks may get, and how its generator draws them."""
 
-import difflib
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+
+from tasks.options import require
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,29 +18,9 @@ class ArithmeticOptions:
     instructions: bool = False  # say in words what is asked; for pre-trained models, which have not seen the short forms
 
     def __post_init__(self) -> None:
-        _require(self.easy_max >= 1, "easy_max", "at least 1", self.easy_max)
-        _require(self.max_operand >= self.easy_max, "max_operand", f"at least easy_max ({self.easy_max})", self.max_operand)
-        _require(0 <= self.abduction_min < self.max_operand, "abduction_min", "from 0 to below max_operand", self.abduction_min)
-        _require(1 <= self.max_operators <= 7, "max_operators", "from 1 to 7", self.max_operators)
-        _require(0 <= self.easy_share <= 1, "easy_share", "from 0 to 1", self.easy_share)
-        _require(self.num_pairs >= 2, "num_pairs", "at least 2", self.num_pairs)
-
-
-def read_options(given: Mapping[str, object]) -> ArithmeticOptions:
-    """The options as a configuration gives them. ValueError naming the one that is unknown or of the wrong type."""
-    defaults: dict[str, object] = {field.name: field.default for field in fields(ArithmeticOptions)}
-    for name, value in given.items():
-        if name not in defaults:
-            near = difflib.get_close_matches(name, defaults, n=1)
-            hint = f"did you mean {near[0]}?" if near else f"known: {', '.join(defaults)}"
-            raise ValueError(f"unknown option {name}; {hint}")
-        wanted = type(defaults[name])
-        if type(value) is not wanted and not (wanted is float and type(value) is int):
-            words = {int: "a whole number", float: "a number", bool: "true or false"}
-            raise ValueError(f"{name} must be {words[wanted]}, got {value!r}")
-    return ArithmeticOptions(**given)  # type: ignore[arg-type]  # checked above
-
-
-def _require(holds: bool, name: str, rule: str, value: float) -> None:
-    if not holds:
-        raise ValueError(f"{name} must be {rule}, got {value}")
+        require(self.easy_max >= 1, "easy_max", "at least 1", self.easy_max)
+        require(self.max_operand >= self.easy_max, "max_operand", f"at least easy_max ({self.easy_max})", self.max_operand)
+        require(0 <= self.abduction_min < self.max_operand, "abduction_min", "from 0 to below max_operand", self.abduction_min)
+        require(1 <= self.max_operators <= 7, "max_operators", "from 1 to 7", self.max_operators)
+        require(0 <= self.easy_share <= 1, "easy_share", "from 0 to 1", self.easy_share)
+        require(self.num_pairs >= 2, "num_pairs", "at least 2", self.num_pairs)

@@ -200,7 +200,7 @@ def _offer_to_the_oom_killer() -> None:
 def main() -> None:
     signal.pthread_sigmask(signal.SIG_SETMASK, ())  # what our starter blocks or ignores comes with exec
     signal.signal(signal.SIGXCPU, signal.SIG_DFL)
-    os.dup2(int(sys.argv[1]), RESULT_FD)  # where a child's reply pipe takes its place
+    os.dup2(int(sys.argv[1]), RESULT_FD)  # where a child's own socket takes its place
     os.closerange(RESULT_FD + 1, ANY_DESCRIPTOR)
     sock = socket.socket(fileno=RESULT_FD)
     settings = Settings.from_bytes(receive_block(sock))
