@@ -6,7 +6,7 @@ from pathlib import Path
 
 from buffers.buffers import TaskBuffers
 from buffers.census import Census, family_traits, no_traits
-from configs.schema import FamilySection
+from configs.play_sections import FamilySection
 from tasks.family import load_family
 from tasks.records import Kind, Task
 

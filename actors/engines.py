@@ -2,7 +2,8 @@
 
 from typing import Protocol
 
-from configs.schema import GeneratorsSection, ModelSection
+from configs.play_sections import ModelSection
+from configs.system_sections import GeneratorsSection
 from selfplay.protocols import Generator
 
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from actors.deadline import wait
 from actors.engines import Engine, make_engine
-from configs.schema import GeneratorsSection, ModelSection
+from configs.play_sections import ModelSection
+from configs.system_sections import GeneratorsSection
 from learner.weights import Publication
 from tasks.records import Request, Rollout
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 
-from configs.schema import LearnerSection
+from configs.system_sections import LearnerSection
 from learner.weights import Publication
 from tasks.records import Trajectory
 

@@ -12,7 +12,7 @@ from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
 
 from actors.fleet import Berth
-from configs.schema import GeneratorsSection, LearnerSection, VerifiersSection
+from configs.system_sections import GeneratorsSection, LearnerSection, VerifiersSection
 
 BUFFERS_CPUS = 0.25
 Bundle = dict[str, float]

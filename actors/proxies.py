@@ -23,7 +23,8 @@ from actors.generator import GeneratorActor
 from actors.learner import LearnerActor, LearnerSpec
 from actors.verifier import VerifierActor
 from buffers.census import Census
-from configs.schema import GeneratorsSection, ModelSection
+from configs.play_sections import ModelSection
+from configs.system_sections import GeneratorsSection
 from learner.weights import Publication
 from tasks.records import Admission, Answer, Draft, Kind, Origin, Proposal, Request, Rollout, Task, Trajectory, Verdict
 

@@ -17,7 +17,7 @@ from transformers import AutoModelForCausalLM
 
 from actors.prompts import PromptCodec, PromptFormat, make_rollout, warm_up_request
 from configs.errors import UserError
-from configs.schema import GeneratorsSection
+from configs.system_sections import GeneratorsSection
 from learner.weights import Publication, unpack, verify
 from tasks.records import Request, Rollout
 

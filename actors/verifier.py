@@ -3,7 +3,7 @@
 import os
 from collections.abc import Mapping, Sequence
 
-from configs.schema import VerifiersSection
+from configs.system_sections import VerifiersSection
 from tasks.records import Admission, Answer, Draft, Origin, Proposal, Verdict
 from verifier.verifier import FamilyVerifier
 

@@ -19,7 +19,7 @@ import torch
 
 from actors.prompts import PromptCodec, PromptFormat, make_rollout, warm_up_request
 from configs.errors import UserError
-from configs.schema import GeneratorsSection
+from configs.system_sections import GeneratorsSection
 from learner.weights import Publication, unpack, verify
 from tasks.records import Request, Rollout
 

@@ -22,7 +22,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, get_args
 
-from configs.schema import VerifiersSection
+from configs.system_sections import VerifiersSection
 from tasks.records import Answer, Kind, Origin, Pair, Proposal, Task
 from verifier.execution import Call, Executor, Status
 from verifier.verifier import FamilyVerifier

@@ -25,7 +25,8 @@ import torch
 from actors.placement import actor_env, berth
 from actors.proxies import RemoteGenerators, started
 from benchmarks.learner import commit, machine
-from configs.schema import GeneratorsSection, ModelSection, StandInSection
+from configs.play_sections import ModelSection, StandInSection
+from configs.system_sections import GeneratorsSection
 from learner.stand_in import build_model, build_tokenizer, save
 from tasks.family import load_family
 from tasks.records import Kind, Request, Role

@@ -28,7 +28,7 @@ import torch
 from transformers import Qwen2Config, Qwen2ForCausalLM
 
 from benchmarks.learner_baselines import PlainLoop, SharedPromptLoop
-from configs.schema import LearnerSection
+from configs.system_sections import LearnerSection
 from learner.learner import Learner
 from tasks.records import Kind, Role, Rollout, Trajectory
 

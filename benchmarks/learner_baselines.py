@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from configs.schema import LearnerSection
+from configs.system_sections import LearnerSection
 from learner import model_files
 from tasks.records import Trajectory
 

@@ -26,7 +26,7 @@ from pathlib import Path
 from pebble import ProcessPool
 
 from benchmarks.learner import commit, machine
-from configs.schema import VerifiersSection
+from configs.system_sections import VerifiersSection
 from verifier.execution import Call
 from verifier.python import PythonExecutor
 

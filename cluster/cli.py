@@ -165,7 +165,7 @@ def verify(
 ) -> None:
     """Runs programs in the sandbox: what each gives, and whether that is what was recorded."""
     from cluster.verify import verify_file
-    from configs.schema import VerifiersSection
+    from configs.system_sections import VerifiersSection
 
     limits = VerifiersSection(workers=workers, timeout_s=timeout_s, memory_mb=memory_mb)
     raise typer.Exit(verify_file(cases, limits, check=check))

@@ -21,7 +21,7 @@ from cluster.devices import count_gpus
 from cluster.environment import package_versions
 from cluster.launch import CURRENT_CLUSTER, address_to_join, check_port
 from configs.errors import ConfigError, UserError
-from configs.schema import VerifiersSection
+from configs.system_sections import VerifiersSection
 from verifier.python import PythonExecutor
 
 Level = Literal["ok", "warn", "fail"]

@@ -13,7 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 
 from configs.errors import ConfigError
 from configs.loader import SHIPPED, read_tree
-from configs.schema import Section
+from configs.section import Section
 from configs.validation import describe_failure, one_line, refuse_truth_for_number
 
 SHIPPED_EXPERIMENTS = SHIPPED / "experiments"

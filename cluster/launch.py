@@ -20,7 +20,7 @@ import ray
 
 from cluster.processes import descendants, end_processes, raise_on_stop_signals, undisturbed
 from configs.errors import ConfigError, UserError
-from configs.schema import ClusterSection
+from configs.system_sections import ClusterSection
 from configs.validation import one_line
 
 NAMESPACE = "absolute-zero-ray"

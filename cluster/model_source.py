@@ -12,7 +12,7 @@ from huggingface_hub import hf_hub_download, try_to_load_from_cache
 from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
 from configs.errors import ConfigError
-from configs.schema import ModelSection, StandInSection
+from configs.play_sections import ModelSection, StandInSection
 from configs.validation import one_line
 
 STAND_IN = "stand-in"

@@ -16,7 +16,7 @@ from typing import Any
 
 from cluster.console import complain, say
 from configs.errors import UserError
-from configs.schema import VerifiersSection
+from configs.system_sections import VerifiersSection
 from verifier.execution import Call, Outcome
 from verifier.python import PythonExecutor
 

@@ -25,7 +25,7 @@ from torch import nn
 from torch._C._distributed_c10d import HashStore
 
 from configs.errors import UserError
-from configs.schema import LearnerSection
+from configs.system_sections import LearnerSection
 
 TAG = "engine"
 LAYOUT = "layout.json"

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 
 from configs.errors import UserError
-from configs.schema import LearnerSection
+from configs.system_sections import LearnerSection
 from learner import losses, model_files, packing
 from learner.engine import Engine
 from learner.forward import Policy, to_device

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from configs.schema import LossSection
+from configs.system_sections import LossSection
 from learner.packing import FloatArray, IntArray
 
 QUANTILES = (0.01, 0.99)

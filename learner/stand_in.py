@@ -11,7 +11,7 @@ import torch
 from transformers import PreTrainedTokenizerBase, Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-from configs.schema import StandInSection
+from configs.play_sections import StandInSection
 
 END = "<|endoftext|>"
 UNKNOWN = "<|unknown|>"

@@ -17,7 +17,7 @@ import torch
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedTokenizerBase
 
-from configs.schema import StandInSection
+from configs.play_sections import StandInSection
 from learner.stand_in import build_model, build_tokenizer, save
 
 Example = tuple[str, str]  # prompt, completion

@@ -8,7 +8,7 @@ proposer's bonus for rare traits and a solver's credit for a near answer. Does n
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from configs.schema import RewardSection
+from configs.play_sections import RewardSection
 from tasks.records import AdmissionStatus, VerdictStatus
 
 # right, wrong, ill_formed, bad_format, refused

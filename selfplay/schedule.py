@@ -4,7 +4,7 @@ A run ends after `run.steps`, or earlier once it has generated `run.token_budget
 budgets make different numbers of steps. The learning rate follows whichever comes first.
 """
 
-from configs.schema import LearnerSection, RunSection
+from configs.system_sections import LearnerSection, RunSection
 
 
 def is_over(section: RunSection, step: int, tokens: int) -> bool:

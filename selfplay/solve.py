@@ -8,7 +8,8 @@ solver trains on. Without it (the paper's scheme) one further attempt per task i
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from configs.schema import RunConfig, SolverSection
+from configs.play_sections import SolverSection
+from configs.schema import RunConfig
 from selfplay.protocols import Buffers, Verifier
 from selfplay.rewards import solve_rate
 from tasks.family import Family

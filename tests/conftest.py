@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from configs.schema import VerifiersSection
+from configs.system_sections import VerifiersSection
 from tasks.arithmetic.family import ArithmeticFamily
 from verifier.verifier import FamilyVerifier
 

@@ -9,7 +9,7 @@ import operator
 import re
 from collections.abc import Callable, Sequence
 
-from configs.schema import VerifiersSection
+from configs.system_sections import VerifiersSection
 from tasks.arithmetic.expression import VARIABLES, Expression, Leaf, leaves, parse
 from verifier.execution import Call, Outcome
 

@@ -7,7 +7,7 @@ from importlib.metadata import entry_points
 from typing import Literal, Protocol, cast
 
 from configs.errors import ConfigError
-from configs.schema import VerifiersSection
+from configs.system_sections import VerifiersSection
 
 GROUP = "absolute_zero_ray.executors"
 Status = Literal["ok", "error", "timeout", "memory", "nondeterministic", "forbidden", "too_large_output"]

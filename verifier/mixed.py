@@ -6,7 +6,7 @@ that no deadline is needed.
 
 from collections.abc import Callable, Sequence
 
-from configs.schema import VerifiersSection
+from configs.system_sections import VerifiersSection
 from tasks.arithmetic.expression import render
 from tasks.mixed.programs import parse_call
 from verifier.arithmetic import ArithmeticExecutor

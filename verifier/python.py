@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from functools import lru_cache
 
-from configs.schema import VerifiersSection
+from configs.system_sections import VerifiersSection
 from tasks.python.literals import same_text
 from tasks.python.source import is_unordered
 from verifier.execution import Call, Outcome

@@ -5,7 +5,7 @@ The families that name it keep the answer in the input, and never show the input
 
 from collections.abc import Sequence
 
-from configs.schema import VerifiersSection
+from configs.system_sections import VerifiersSection
 from verifier.execution import Call, Outcome
 
 

@@ -8,7 +8,7 @@ parsed whole, then computed in one call of the executor, which runs it on all of
 from collections.abc import Mapping, Sequence
 from itertools import islice
 
-from configs.schema import VerifiersSection
+from configs.system_sections import VerifiersSection
 from tasks.family import Family, load_family
 from tasks.records import (
     Admission,

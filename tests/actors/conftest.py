@@ -15,7 +15,7 @@ from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qw
 from actors.fleet import Berth
 from actors.placement import berth
 from actors.vllm_engine import VllmEngine
-from configs.schema import GeneratorsSection
+from configs.system_sections import GeneratorsSection
 from learner.weights import Publication, pack
 from tasks.records import Kind, Request, Role
 

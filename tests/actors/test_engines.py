@@ -12,7 +12,7 @@ import torch
 from actors.transformers_engine import TransformersEngine
 from actors.vllm_engine import VllmEngine
 from configs.errors import UserError
-from configs.schema import GeneratorsSection
+from configs.system_sections import GeneratorsSection
 from learner.weights import Publication, pack
 from tasks.records import Request, Rollout
 

@@ -16,7 +16,8 @@ from actors.learner import LearnerSpec
 from actors.proxies import RemoteBuffers, RemoteGenerators, RemoteLearner, RemoteVerifiers, started
 from actors.transformers_engine import TransformersEngine
 from configs.errors import UserError
-from configs.schema import GeneratorsSection, LearnerSection, ModelSection, VerifiersSection
+from configs.play_sections import ModelSection
+from configs.system_sections import GeneratorsSection, LearnerSection, VerifiersSection
 from learner.weights import Publication
 from tasks.family import load_family
 from tasks.records import Kind, Origin, Proposal, Request, Rollout, Task, Trajectory

@@ -4,7 +4,7 @@ import pytest
 
 from benchmarks import learner as benchmark
 from benchmarks.learner import Shape
-from configs.schema import LearnerSection
+from configs.system_sections import LearnerSection
 
 SMALL = Shape(
     vocabulary=50, hidden=32, intermediate=64, layers=1, heads=2, kv_heads=1,

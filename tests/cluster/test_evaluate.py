@@ -8,7 +8,7 @@ import pytest
 from cluster.eval_suites import Wanted
 from cluster.evaluate import evaluate_checkpoint, verify_references
 from configs.errors import ConfigError, UserError
-from configs.schema import StandInSection
+from configs.play_sections import StandInSection
 from learner.stand_in import build_model, build_tokenizer, save
 from tasks.python.family import PythonFamily
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cluster.model_source import count_parameters, model_size
-from configs.schema import ModelSection
+from configs.play_sections import ModelSection
 
 QWEN2_HALF_B: dict[str, object] = {
     "vocab_size": 151936,

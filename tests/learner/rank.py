@@ -13,7 +13,7 @@ from typing import Any
 
 from safetensors.torch import save_file
 
-from configs.schema import LearnerSection
+from configs.system_sections import LearnerSection
 from learner.learner import Learner
 from learner.weights import unpack
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from configs.schema import LearnerSection
+from configs.system_sections import LearnerSection
 from learner import model_files, packing
 from learner.engine import Engine
 from learner.forward import Policy, to_device

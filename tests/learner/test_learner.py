@@ -9,7 +9,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from configs.errors import UserError
-from configs.schema import LearnerSection
+from configs.system_sections import LearnerSection
 from learner.learner import Learner
 from learner.weights import unpack, verify
 from tasks.records import Trajectory

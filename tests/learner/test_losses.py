@@ -14,7 +14,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configs.schema import LossSection
+from configs.system_sections import LossSection
 from learner.losses import Tokens, clipped_surrogate, entropy_bonus, importance, kl_to_reference, mismatch, normaliser, terms
 
 

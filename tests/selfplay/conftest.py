@@ -10,7 +10,9 @@ import pytest
 
 from buffers.buffers import TaskBuffers
 from buffers.census import family_traits
-from configs.schema import BuffersSection, EvaluationSection, RunConfig, RunSection, SolverSection
+from configs.play_sections import BuffersSection, SolverSection
+from configs.schema import RunConfig
+from configs.system_sections import EvaluationSection, RunSection
 from learner.weights import Publication, WeightManifest
 from selfplay.loop import Parts
 from tasks.records import Kind, Request, Role, Rollout, Trajectory

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configs.schema import VerifiersSection
+from configs.system_sections import VerifiersSection
 from selfplay.evaluate import judge_suite
 from selfplay.items import Completion, Item
 from selfplay.programs import ProgramTest, fence, find_sources, make_program

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from configs.errors import ConfigError
 from configs.loader import load_config
-from configs.schema import RewardSection
+from configs.play_sections import RewardSection
 from selfplay.rewards import SHAPES, RewardTable, learnability, solve_rate
 from tasks.records import AdmissionStatus, VerdictStatus
 

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configs.schema import LearnerSection, RunSection
+from configs.system_sections import LearnerSection, RunSection
 from selfplay.schedule import is_over, learning_rate, progress
 
 

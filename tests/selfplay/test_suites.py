@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from configs.errors import UserError
-from configs.schema import VerifiersSection
+from configs.system_sections import VerifiersSection
 from selfplay.answers import Rule
 from selfplay.evaluate import judge_references, judge_suite
 from selfplay.items import Completion

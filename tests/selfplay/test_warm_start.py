@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from configs.errors import ConfigError
-from configs.schema import FamilySection, ModelSection, ProposerSection, RunConfig, StandInSection
+from configs.play_sections import FamilySection, ModelSection, ProposerSection, StandInSection
+from configs.schema import RunConfig
 from selfplay.warm_start import BLOCK_SIZE, MIX, ExampleSource, model_path
 from tasks.arithmetic.family import ArithmeticFamily
 from tasks.records import Admission, AdmissionStatus, Draft, Kind, Origin, Role

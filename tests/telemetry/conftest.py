@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 from wandb.proto import wandb_internal_pb2 as pb
 
-from configs.schema import EvaluationSection, ModelSection, RunConfig, RunSection, StandInSection, TelemetrySection
+from configs.play_sections import ModelSection, StandInSection
+from configs.schema import RunConfig
+from configs.system_sections import EvaluationSection, RunSection, TelemetrySection
 from telemetry.records import AttemptRow, EvalRow, Phase, ProposalRow, StepRecord, TaskRow
 
 HOSTILE = "<script>alert('1')</script>\n{{ 7 * 7 }} [bold]\u2028\x00 \x1b[2J"

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from configs.schema import ModelSection, RunConfig
+from configs.play_sections import ModelSection
+from configs.schema import RunConfig
 from telemetry.hub import TelemetryHub
 from telemetry.records import StepRecord
 from telemetry.summary import final_summary

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from configs.schema import VerifiersSection
+from configs.system_sections import VerifiersSection
 from tests.verifier.observing import OTHERS, descriptors, leaked, servers
 from verifier.sandbox.pool import Pool
 

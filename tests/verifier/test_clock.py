@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from configs.schema import VerifiersSection
+from configs.system_sections import VerifiersSection
 from verifier.sandbox.pool import CLOCK_STEP_S, Job, Pool
 
 TELLERS = {

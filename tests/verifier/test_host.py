@@ -210,7 +210,7 @@ def test_a_server_that_cannot_start_is_an_error_of_one_line(
 SCRIPT = """
     import resource, sys
     from configs.errors import UserError
-    from configs.schema import VerifiersSection
+    from configs.system_sections import VerifiersSection
     from verifier.sandbox.pool import Job, Pool
     pool = Pool(VerifiersSection(timeout_s=2))
     {limit}

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configs.schema import VerifiersSection
+from configs.system_sections import VerifiersSection
 from tasks.mixed.programs import list_program
 from tasks.records import Answer, Draft, Kind, Origin, Proposal, Task, VerdictStatus
 from verifier.execution import Call, Outcome, load_executor

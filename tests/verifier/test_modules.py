@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from configs.schema import VerifiersSection
+from configs.system_sections import VerifiersSection
 from tasks.python.source import ALLOWED_IMPORTS
 from verifier.sandbox.modules import FULL, SMALL, needed_size
 from verifier.sandbox.pool import Job, Pool

@@ -92,7 +92,7 @@ def test_closing_does_not_wait_for_each_stopped_server_in_turn(make_pool: Callab
 
 
 SUPERVISOR = """
-    from configs.schema import VerifiersSection
+    from configs.system_sections import VerifiersSection
     from verifier.sandbox.pool import Job, Pool
     hang = "def f():\\n  while True: pass"
     sleep = "import time\\ndef f(): time.sleep(10 ** 6)"
@@ -216,7 +216,7 @@ def test_a_storm_of_signals_to_the_servers_changes_no_result(
 def test_a_supervisor_ends_without_closing_its_pool() -> None:
     """And without complaints, as a run that is interrupted may not come to it."""
     text = textwrap.dedent("""
-        from configs.schema import VerifiersSection
+        from configs.system_sections import VerifiersSection
         from verifier.sandbox.pool import Job, Pool
         pool = Pool(VerifiersSection())
         print(pool.run([Job(program="def f(): return 1", arguments="")])[0].output)

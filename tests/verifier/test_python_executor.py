@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from configs.schema import VerifiersSection
+from configs.system_sections import VerifiersSection
 from verifier.execution import Call, Outcome, load_executor
 from verifier.python import MANY_WORLDS, PythonExecutor
 from verifier.sandbox.pool import Job, Pool

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from configs.schema import VerifiersSection
+from configs.system_sections import VerifiersSection
 from tasks.records import AdmissionStatus, Answer, Kind, Origin, Proposal, VerdictStatus
 from verifier.execution import Call, Outcome, load_executor
 from verifier.recorded import RecordedExecutor

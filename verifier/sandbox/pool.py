@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from configs.errors import UserError
-from configs.schema import VerifiersSection
+from configs.system_sections import VerifiersSection
 from verifier.sandbox.filter import compiled_filter
 from verifier.sandbox.host import Ended, Host, Running, ServerLost
 from verifier.sandbox.modules import FULL, SMALL, Size, needed_size

@@ -13,7 +13,7 @@ from time import monotonic
 
 import psutil
 
-from configs.schema import VerifiersSection
+from configs.system_sections import VerifiersSection
 from tests.verifier.attacks.case import MARK, Attack
 from verifier.execution import Call, Outcome
 from verifier.python import PythonExecutor
