@@ -185,15 +185,15 @@ def read_rows(path: Path) -> list[tuple[str, str]]:
     return [(row["code"], row["input"]) for row in map(json.loads, lines)]
 
 
-def fuzz(seed: int, seconds: float, rows: Sequence[tuple[str, str]]) -> Report:
-    """One round at least, until the time is over; what goes wrong is reported, and the next round goes on."""
+def fuzz(seed: int, seconds: float, rows: Sequence[tuple[str, str]], *, least: int = 1) -> Report:
+    """Until the time is over, and `least` cases were run; what goes wrong is reported, and the next round goes on."""
     cases, report = Cases(seed, rows), Report()
     start = monotonic()
     with closing(FamilyVerifier("python", {"refuse_trivial": False}, SECTION)) as verifier:
         verifier.executor.run([PROOF])
         before = _num_descriptors()
         for number in range(sys.maxsize):
-            if number and monotonic() - start >= seconds:
+            if report.cases >= least and monotonic() - start >= seconds:
                 break
             calls = [cases.next() for _ in range(ROUND)]
             try:

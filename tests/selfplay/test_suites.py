@@ -21,7 +21,7 @@ from verifier.verifier import FamilyVerifier
 @pytest.fixture(scope="module")
 def python() -> Iterator[FamilyVerifier]:
     verifier = FamilyVerifier(
-        "python", {"heldout_deduction": 0, "heldout_abduction": 0, "heldout_induction": 0}, VerifiersSection()
+        "python", {"heldout_deduction": 0, "heldout_abduction": 0, "heldout_induction": 0}, VerifiersSection(timeout_s=60)
     )
     yield verifier
     verifier.close()

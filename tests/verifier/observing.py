@@ -7,8 +7,12 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from time import monotonic, sleep
+from unittest.mock import patch
 
 import psutil
+
+from verifier.sandbox.host import Ended
+from verifier.sandbox.pool import Pool
 
 OTHERS: set[int] = set()
 
@@ -68,21 +72,24 @@ def signalled(delay_s: float, handler: Callable[[int, object], None]) -> Iterato
 
 
 @contextmanager
-def struck(order: signal.Signals, every_s: tuple[float, float]) -> Iterator[list[int]]:
-    """Servers are sent a signal again and again, one of those that there are at a time. Yields whom it met."""
-    over, met, rng = threading.Event(), list[int](), random.Random(0)
+def struck(order: signal.Signals, every: tuple[int, int]) -> Iterator[list[int]]:
+    """One of the servers is sent a signal each time that so many runs have ended. Yields whom it met.
 
-    def strike() -> None:
-        while not over.wait(rng.uniform(*every_s)):
-            if alive := servers():
-                met.append(rng.choice(alive).pid)
-                with suppress(ProcessLookupError):
-                    os.kill(met[-1], order)
+    By runs and not by the clock: where a start takes longer than the time between two signals, no server would ever serve.
+    """
+    met, rng = list[int](), random.Random(0)
+    take, left = Pool._take, rng.randint(*every)
 
-    striker = threading.Thread(target=strike)
-    striker.start()
-    try:
+    def strike(pool: Pool, ended: Ended) -> None:
+        nonlocal left
+        take(pool, ended)
+        left -= 1
+        if left <= 0 and (alive := servers()):
+            left = rng.randint(*every)
+            met.append(rng.choice(alive).pid)
+            sleep(rng.uniform(0, 0.005))
+            with suppress(ProcessLookupError):
+                os.kill(met[-1], order)
+
+    with patch.object(Pool, "_take", strike):
         yield met
-    finally:
-        over.set()
-        striker.join()

@@ -9,7 +9,7 @@ from benchmarks.fuzz_verifier import DATA, Cases, Trees, fuzz, read_rows
 from verifier.execution import Call, Outcome
 from verifier.python import PythonExecutor
 
-SECONDS = 20.0
+SECONDS, CASES = 10.0, 600  # as long as both say, however slow the machine is
 ROWS = [("def f(x):\n    y = [x, 1]\n    return y", "3"), ("def f(a, b=2):\n    return {a: b}", "'k', b=[1]")]
 
 
@@ -24,9 +24,9 @@ def test_the_supervisor_survives_a_moment_of_noise() -> None:
 def test_the_supervisor_survives_damaged_real_programs() -> None:
     if not DATA.is_file():
         pytest.skip(f"the CRUXEval rows are not at {DATA}")
-    report = fuzz(2, SECONDS, read_rows(DATA))
+    report = fuzz(2, SECONDS, read_rows(DATA), least=CASES)
     assert report.problems == []
-    assert report.cases > 500
+    assert report.cases >= CASES
 
 
 def test_the_same_seed_makes_the_same_cases() -> None:

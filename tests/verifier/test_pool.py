@@ -2,6 +2,7 @@ import random
 import threading
 from collections.abc import Callable
 from time import monotonic, sleep
+from unittest.mock import patch
 
 import pytest
 
@@ -9,6 +10,9 @@ from tests.verifier.observing import servers
 from tests.verifier.pools import BOTH, BUSY, ECHO, HANG, SLEEP, echoes, numbers, outputs
 from verifier.sandbox import pool as pool_module
 from verifier.sandbox.pool import Job, Pool
+from verifier.sandbox.results import Result
+
+FINISH = Pool._done
 
 
 @pytest.mark.parametrize("workers", [2, pytest.param(1, marks=pytest.mark.slow), pytest.param(3, marks=pytest.mark.slow)])
@@ -38,26 +42,32 @@ def test_a_pool_may_be_closed_twice_and_used_again(make_pool: Callable[..., Pool
         assert not servers()
 
 
-@pytest.mark.parametrize(("num_quick", "timeout_s"), [(100, 0.5), pytest.param(400, 1.5, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("num_quick", [40, pytest.param(200, marks=pytest.mark.slow)])
 def test_a_hung_program_costs_one_slot_and_never_the_queue(
-    make_pool: Callable[..., Pool], num_quick: int, timeout_s: float
+    make_pool: Callable[..., Pool], num_quick: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Four of them, one after the other, would take four timeouts; before or among the others."""
-    pool = make_pool(timeout_s=timeout_s)
-    pool.run(echoes(1))
+    """Four of them, before and among the others, which end first; and the four end together, not one after the other.
+
+    The limit on time is several times what the others take alone, just before, on the machine as busy as it is.
+    """
+    monkeypatch.setattr(pool_module, "PATIENCE", 1)  # so that what hangs ends at the limit
+    first = make_pool(timeout_s=60)
+    first.run(echoes(1))
     started = monotonic()
-    pool.run(echoes(num_quick))
-    alone_s = monotonic() - started
+    first.run(echoes(num_quick))
+    pool = make_pool(timeout_s=1 + 4 * (monotonic() - started))
+    pool.run(echoes(1))
     jobs = echoes(num_quick)
     for at in (0, 1, num_quick // 2, num_quick - 1):
         jobs.insert(at, HANG)
-    started = monotonic()
-    results = pool.run(jobs)
-    assert monotonic() - started < 2 * alone_s + 2.5 * timeout_s
+    done: list[Result] = []
+    with patch.object(Pool, "_done", lambda pool, number, result: (done.append(result), FINISH(pool, number, result))):
+        started = monotonic()
+        results = pool.run(jobs)
+        wall_s = monotonic() - started
     assert [result.output for result in results if result.status == "ok"] == numbers(num_quick)
-    assert [result.status for result in results].count("timeout") == 4
-    waited = [result.wall_s for result in results if result.status == "ok"]
-    assert sorted(waited)[-8] < 0.3
+    assert [result.status for result in done] == ["ok"] * num_quick + ["timeout"] * 4
+    assert wall_s < 0.75 * sum(result.wall_s for result in done[-4:])
 
 
 @pytest.mark.slow
@@ -66,25 +76,26 @@ def test_many_hung_programs_end_in_bounded_time(make_pool: Callable[..., Pool]) 
     started = monotonic()
     results = pool.run([HANG, SLEEP] * 50)
     assert {result.status for result in results} == {"timeout"}
-    assert monotonic() - started < 100 / (pool_module.YOUNG + pool_module.OLD) * 0.2 * 2 + 5
+    assert monotonic() - started < 0.5 * sum(result.wall_s for result in results)
 
 
 def test_time_is_told_to_be_over_when_it_is(make_pool: Callable[..., Pool]) -> None:
-    pool = make_pool(timeout_s=0.4)
+    pool = make_pool(timeout_s=1)
     short, long, never = pool.run(
-        [Job(program="import time\ndef f(s):\n  time.sleep(s)\n  return s", arguments=text) for text in ("0.1", "0.6", "1e6")]
+        [Job(program="import time\ndef f(s):\n  time.sleep(s)\n  return s", arguments=text) for text in ("0.1", "20", "1e6")]
     )
     assert (short.status, long.status, never.status) == ("ok", "timeout", "timeout")
-    assert 0.1 <= short.wall_s < 0.4 <= long.wall_s < 1.2
+    assert short.wall_s >= 0.1
+    assert 1 <= long.wall_s < 20
 
 
 @pytest.mark.slow
 def test_the_limit_on_time_is_of_each_run_and_not_of_a_job(make_pool: Callable[..., Pool]) -> None:
-    [result] = make_pool(timeout_s=0.35).run(
-        [Job(program="import time\ndef f():\n  time.sleep(0.2)\n  return 1", arguments="", hash_seeds=BOTH)]
+    [result] = make_pool(timeout_s=1.8).run(
+        [Job(program="import time\ndef f():\n  time.sleep(1)\n  return 1", arguments="", hash_seeds=BOTH)]
     )
     assert (result.status, result.output) == ("ok", "1")
-    assert 0.4 <= result.wall_s < 2
+    assert result.wall_s >= 2
 
 
 def test_a_pool_belongs_to_no_thread(make_pool: Callable[..., Pool]) -> None:

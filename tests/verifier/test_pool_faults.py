@@ -4,6 +4,7 @@ import os
 import random
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -18,6 +19,7 @@ from configs.errors import UserError
 from tests.verifier.observing import descriptors, have_ended, leaked, lives_on, servers, signalled, struck
 from tests.verifier.pools import BOTH, BUSY, ECHO, HANG, SLEEP, echoes, numbers, outputs
 from verifier.sandbox import pool as pool_module
+from verifier.sandbox.host import Host
 from verifier.sandbox.pool import Job, Pool
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,13 +50,35 @@ def test_a_stalled_supervisor_makes_no_timeout_a_lack_of_memory(make_pool: Calla
     "seeds", [pytest.param((1,), id="one world"), pytest.param(BOTH, marks=pytest.mark.slow, id="two worlds")]
 )
 def test_servers_that_are_killed_again_and_again_lose_nothing(make_pool: Callable[..., Pool], seeds: tuple[int, ...]) -> None:
-    pool = make_pool(timeout_s=10, workers=2)
+    pool = make_pool(timeout_s=60, workers=2)
     jobs = [Job(program=BUSY, arguments=f"{number}, 20000", hash_seeds=seeds) for number in range(300)]
-    with struck(signal.SIGKILL, every_s=(0.1, 0.2)) as num_struck:
+    with struck(signal.SIGKILL, every=(20, 60)) as met:
         found = outputs(pool, jobs)
     assert found == numbers(300)
-    assert len(num_struck) > 1
+    assert len(met) > 1
     assert outputs(pool, echoes(5)) == numbers(5)
+
+
+def test_servers_that_are_killed_while_they_start_are_started_again(
+    make_pool: Callable[..., Pool], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = make_pool(timeout_s=60)
+    pool.run(echoes(1))
+    spawn, num_left = Host._spawn, pool_module.MAX_RETRIES
+
+    def killed(host: Host) -> socket.socket:
+        nonlocal num_left
+        found = spawn(host)
+        if num_left:
+            num_left -= 1
+            assert host._process is not None
+            host._process.kill()
+        return found
+
+    monkeypatch.setattr(Host, "_spawn", killed)
+    servers()[0].kill()
+    assert outputs(pool, echoes(5)) == numbers(5)
+    assert num_left == 0
 
 
 def test_a_server_killed_between_two_batches_is_replaced(make_pool: Callable[..., Pool]) -> None:
@@ -66,14 +90,14 @@ def test_a_server_killed_between_two_batches_is_replaced(make_pool: Callable[...
 
 
 def test_a_stopped_server_is_noticed_and_replaced(make_pool: Callable[..., Pool], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "LOST_S", 0.3)
-    pool = make_pool(timeout_s=0.3)
+    monkeypatch.setattr(pool_module, "LOST_S", 1.0)
+    pool = make_pool(timeout_s=60)
     pool.run(echoes(1))
     [stopped] = servers()
     stopped.suspend()
     started = monotonic()
     assert outputs(pool, echoes(50)) == numbers(50)
-    assert monotonic() - started < 4
+    assert monotonic() - started < 50
     assert have_ended([stopped])
 
 
@@ -86,8 +110,8 @@ def test_closing_does_not_wait_for_each_stopped_server_in_turn(make_pool: Callab
         server.suspend()
     started = monotonic()
     pool.close()
-    assert monotonic() - started < pool_module.CLOSE_S + 1.5
-    assert len(found) > 1
+    assert len(found) == 4
+    assert monotonic() - started < 3 * pool_module.CLOSE_S
     assert have_ended(found)
 
 
@@ -102,8 +126,8 @@ SUPERVISOR = """
 
 def test_a_supervisor_that_is_killed_leaves_no_process() -> None:
     supervisor = psutil.Popen([sys.executable, "-c", textwrap.dedent(SUPERVISOR)], cwd=ROOT)
-    until = monotonic() + 20
-    while len(found := supervisor.children(recursive=True)) < 7 and monotonic() < until:
+    until = monotonic() + 60
+    while len(found := [*filter(lives_on, supervisor.children(recursive=True))]) < 7 and monotonic() < until:
         sleep(0.05)
     supervisor.kill()
     supervisor.wait()
@@ -175,7 +199,7 @@ def test_a_program_that_floods_its_reply_ends_only_itself(make_pool: Callable[..
 
 @pytest.mark.slow
 def test_thousands_of_jobs_leave_neither_descriptors_nor_memory(make_pool: Callable[..., Pool]) -> None:
-    pool = make_pool(timeout_s=5)
+    pool = make_pool(timeout_s=60)
     jobs = [Job(program=f"{ECHO}  # {number}" + "x" * 500, arguments=str(number)) for number in range(5000)]
     pool.run(jobs)
     before, memory = descriptors(), psutil.Process().memory_info().rss
@@ -205,11 +229,12 @@ def test_interruptions_at_any_moment_leave_nothing(make_pool: Callable[..., Pool
 def test_a_storm_of_signals_to_the_servers_changes_no_result(
     make_pool: Callable[..., Pool], order: signal.Signals, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pool_module, "LOST_S", 0.5)
-    pool = make_pool(timeout_s=2, workers=2)
+    monkeypatch.setattr(pool_module, "LOST_S", 2.0)
+    pool = make_pool(timeout_s=5, workers=2)
     jobs = [Job(program=BUSY, arguments=f"{number}, 2000", hash_seeds=BOTH) for number in range(1500)]
-    with struck(order, every_s=(0.01, 0.8)):
+    with struck(order, every=(20, 250)) as met:
         assert outputs(pool, jobs) == numbers(1500)
+    assert len(met) > 5
 
 
 @pytest.mark.slow
@@ -221,5 +246,5 @@ def test_a_supervisor_ends_without_closing_its_pool() -> None:
         pool = Pool(VerifiersSection())
         print(pool.run([Job(program="def f(): return 1", arguments="")])[0].output)
         """)
-    done = subprocess.run([sys.executable, "-c", text], cwd=ROOT, capture_output=True, text=True, timeout=30)
+    done = subprocess.run([sys.executable, "-c", text], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert (done.stdout, done.stderr, done.returncode) == ("1\n", "", 0)

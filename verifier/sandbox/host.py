@@ -15,11 +15,12 @@ from time import monotonic
 from configs.errors import UserError
 from verifier.sandbox.protocol import (
     DEMOTE,
-    ENDED,
     KILL,
     NOT_RUN,
+    REPORT,
     REQUEST,
     RUN,
+    RUNS,
     Settings,
     receive_block,
     send_block,
@@ -52,8 +53,17 @@ class Running:
     token: int  # its random name at the server: a number that counts runs would tell a program which one it is
     socket: socket.socket  # our end of its pair
     started: float
+    due: float  # when the pool looks after it next
+    process: int = 0  # its number; known, and not 0, once the server has lowered its priority
     demoted: bool = False
     killed: bool = False
+
+    def waited_s(self) -> float:
+        """How long it was ready to run and had no processor, by the kernel's own count; 0 where it is not told."""
+        try:
+            return int(Path(f"/proc/{self.process}/schedstat").read_text().split()[1]) / 1e9
+        except (OSError, IndexError, ValueError):  # another kernel; or the run has just ended
+            return 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +123,8 @@ class Host:
 
     @property
     def num_young(self) -> int:
-        return sum(not run.demoted for run in self.running.values())
+        """Runs that the server has not said to be demoted: one that comes to nothing gets no further ones."""
+        return sum(not run.process for run in self.running.values())
 
     def fileno(self) -> int:
         assert self._socket is not None, "the server has been started"
@@ -123,7 +134,8 @@ class Host:
         """Raises ServerLost, and OSError where this process can open no more sockets."""
         ours, theirs = socket.socketpair()
         token = secrets.randbits(63)
-        self.running[job] = Running(token=token, socket=ours, started=monotonic())
+        now = monotonic()
+        self.running[job] = Running(token=token, socket=ours, started=now, due=now)
         self._jobs[token] = job
         try:
             ours.settimeout(SEND_TIMEOUT_S)
@@ -155,17 +167,21 @@ class Host:
         """The runs that ended since the last call; to be called when the descriptor is readable. Raises ServerLost."""
         assert self._socket is not None
         try:
-            data = self._socket.recv(ENDED.size * 64)
-            while data and len(data) % ENDED.size:
-                data += self._socket.recv(ENDED.size - len(data) % ENDED.size)
+            data = self._socket.recv(REPORT.size * 64)
+            while data and len(data) % REPORT.size:
+                data += self._socket.recv(REPORT.size - len(data) % REPORT.size)
         except OSError as error:
             raise ServerLost(str(error)) from error
         if not data:
             raise ServerLost("the server's process ended")
-        told = list(ENDED.iter_unpack(data))
-        if any(status == NOT_RUN for _, status in told):
+        told = list(REPORT.iter_unpack(data))
+        if any(status == NOT_RUN for _, _, status in told):
             raise ServerLost("it cannot fork")
-        return [self._finish(self._jobs.pop(token), status) for token, status in told]
+        for token, process, status in told:
+            if status == RUNS:
+                run = self.running[self._jobs[token]]
+                run.process, run.due = process, run.started + self.settings.timeout_s
+        return [self._finish(self._jobs.pop(token), status) for token, _, status in told if status != RUNS]
 
     def _finish(self, job: int, status: int) -> Ended:
         run = self.running.pop(job)

@@ -1,16 +1,18 @@
 """The pool: many programs at once on all fork servers, each run in a fresh child, results in order.
 
     jobs ─▶ queue per world ─▶ server with a free slot ─▶ child ─▶ ended ─▶ next world, or done
-                                      ▲ demoted after DEMOTE_S, killed after timeout_s
+                                      ▲ demoted after DEMOTE_S, killed after timeout_s that it was not kept waiting
 
 A world is a hash seed with a clock of its own. A job runs in its worlds one after another, as long as they agree; the first
 that does not end well, or ends otherwise, decides. A slot is taken by a run that is young: one that has run for DEMOTE_S
-gives its slot back and goes on at low priority, so that a program that hangs holds nobody up.
+gives its slot back and goes on at low priority, so that a program that hangs holds nobody up. Time that a run was ready but
+had no processor is none of its limit: a verdict must not depend on what else the machine does.
 
     who waits          for whom                 who wakes it, and when at the latest
-    Pool.run           any server's socket      a child's end; the next DEMOTE_S, timeout_s or LOST_S
+    Pool.run           any server's socket      a child's end; the next time that a run is due
     a queued run       a slot of its world      the end or the demotion of a run
-    a killed run       its server's word        LOST_S later the server is ended, and its runs begin anew on another
+    a demoted or       its server's word        LOST_S later the server is ended, and its runs begin anew on another
+    a killed run
 """
 
 import select
@@ -32,7 +34,9 @@ DEMOTE_S = 0.1
 LOST_S = 5.0
 MAX_WAIT_S = 3600.0  # the kernel's longest is 24 days
 CLOSE_S = 2.0  # for all servers together to end by themselves
-YOUNG, OLD = 2, 8  # runs of a server at once: in their first DEMOTE_S, and after
+PATIENCE = 10  # times timeout_s that a run may take on the clock, where it is kept waiting for a processor
+LEAST_S = 0.01  # between two looks at such a run
+YOUNG, OLD = 2, 16  # runs of a server at once: in their first DEMOTE_S, and after
 MAX_RETRIES = 3
 MAX_LOSSES = 5  # times that a job may see its server end before it is told to have caused it
 PLAIN_WORLDS = 2  # further ones, asked where a program could depend on chance, also differ in the low bits of addresses
@@ -91,8 +95,9 @@ class Pool:
             undo.callback(self.close)
             while self._progress:
                 self._dispatch()
+                now = monotonic()
                 self._hear()
-                self._watch_the_clock()
+                self._watch_the_clock(now)
             undo.pop_all()
         return [self._results.pop(number) for number in numbers]
 
@@ -121,6 +126,7 @@ class Pool:
                 job = self._progress[number].job
                 try:
                     host.run(number, job.program, job.arguments)
+                    host.running[number].due += min(DEMOTE_S, self._section.timeout_s)
                 except ServerLost:
                     self._lose(world, host)
                 except OSError as error:  # no descriptor is free: wait for a run that ends
@@ -177,20 +183,14 @@ class Pool:
                 self._lose(world, host)
 
     def _next_time(self) -> float:
-        times = [self._due(run) for host in self._all_hosts() for run in host.running.values()]
+        times = [run.due for host in self._all_hosts() for run in host.running.values()]
         return min(times, default=monotonic())
 
-    def _due(self, run: Running) -> float:
-        """When the next thing is to be done to a run."""
-        if run.killed:
-            return run.started + self._section.timeout_s + LOST_S
-        return run.started + (self._section.timeout_s if run.demoted else min(DEMOTE_S, self._section.timeout_s))
-
-    def _watch_the_clock(self) -> None:
-        now = monotonic()
+    def _watch_the_clock(self, now: float) -> None:
+        """`now`: before what there was to hear was heard; a stalled supervisor takes no server for lost that has spoken."""
         for world, hosts in list(self._hosts.items()):
             for host in list(hosts):
-                late = [(job, run) for job, run in host.running.items() if self._due(run) <= now]
+                late = [(job, run) for job, run in host.running.items() if run.due <= now]
                 try:
                     for job, run in late:
                         self._hurry(host, job, run, now)
@@ -198,12 +198,22 @@ class Pool:
                     self._lose(world, host)
 
     def _hurry(self, host: Host, job: int, run: Running, now: float) -> None:
-        if run.killed:
-            raise ServerLost("it does not end a run that was killed")
-        if now - run.started >= self._section.timeout_s:
-            host.kill(job)
-        else:
+        if not run.demoted:
             host.demote(job)
+            run.due = now + LOST_S
+        elif run.killed or not run.process:
+            raise ServerLost("it does not end a run that was killed, or is not heard of one that was demoted")
+        elif (left_s := self._left_s(run, now)) > 0:
+            run.due = now + max(left_s, LEAST_S)
+        else:
+            host.kill(job)
+            run.due = now + LOST_S
+
+    def _left_s(self, run: Running, now: float) -> float:
+        """Of a run's limit: what it waited for a processor does not count, up to PATIENCE."""
+        limit_s, wall_s = self._section.timeout_s, now - run.started
+        left_s = limit_s - wall_s
+        return left_s if left_s > 0 else min(left_s + run.waited_s(), PATIENCE * limit_s - wall_s)
 
     def _take(self, ended: Ended) -> None:
         """The result of a run: of its job too, unless further worlds are to be asked."""

@@ -1,7 +1,7 @@
 """What passes between the supervisor, its fork servers and their children. Standard library only.
 
     supervisor ──socket──▶ server     RUN (with one end of a fresh socket pair), KILL, DEMOTE
-    server     ──socket──▶ supervisor ENDED: run, wait status
+    server     ──socket──▶ supervisor run, its process, wait status; or RUNS instead of one, the answer to DEMOTE
     supervisor ──pair────▶ child      the program and the text of its argument list
     child      ──pair────▶ supervisor one JSON document, see `Reply`; nothing but its length is trusted
 
@@ -17,9 +17,9 @@ from typing import Literal, cast, get_args
 
 RUN, KILL, DEMOTE = 1, 2, 3
 REQUEST = Struct("<BxxxxxxxQ")  # operation, run
-ENDED = Struct("<Qi")  # run, wait status
+REPORT = Struct("<Qii")  # run, its process, wait status or one of the two below
 MAX_TEXT_BYTES = 100_000  # of a program with its argument list: what a socket holds without anybody reading
-NOT_RUN = -1  # a wait status that the kernel never gives: the server could not fork
+NOT_RUN, RUNS = -1, -2  # wait statuses that the kernel never gives: the server could not fork; the run goes on
 LENGTH = Struct("<I")
 RESULT_FD = 3
 

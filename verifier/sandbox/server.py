@@ -3,8 +3,8 @@
     start      load modules → give up everything else (namespaces, root, files) → say which walls stand
     RUN        fork; the child gets its end of the supervisor's socket pair, reads its program there and replies there
     KILL       the run's child
-    DEMOTE     lower its priority: it has run for long, the others should not wait for it
-    a child's end → its process group is killed → ENDED to the supervisor
+    DEMOTE     lower its priority: it has run for long, the others should not wait for it → its process id to the supervisor
+    a child's end → its process group is killed → its wait status to the supervisor
     end of the socket (the supervisor died or is done) → every child is killed → exit
 
 It holds no secret: an empty environment, no descriptor but its socket and /dev/null. One hash seed, one clock for all of
@@ -27,12 +27,13 @@ from verifier.sandbox.child import ANY_DESCRIPTOR, run_child
 from verifier.sandbox.clock import shift_clock
 from verifier.sandbox.protocol import (
     DEMOTE,
-    ENDED,
     KILL,
     NOT_RUN,
+    REPORT,
     REQUEST,
     RESULT_FD,
     RUN,
+    RUNS,
     Settings,
     receive_block,
     send_block,
@@ -98,13 +99,15 @@ class ForkServer:
             self._fork(run, descriptors[0])
         elif run in self._pids:
             _order(operation, self._pids[run])
+            if operation == DEMOTE:
+                self._socket.sendall(REPORT.pack(run, self._pids[run], RUNS))
 
     def _fork(self, run: int, descriptor: int) -> None:
         try:
             pid = os.fork()
         except OSError:  # no process or memory to be had: not the program's fault
             os.close(descriptor)
-            self._socket.sendall(ENDED.pack(run, NOT_RUN))
+            self._socket.sendall(REPORT.pack(run, 0, NOT_RUN))
             return
         if pid == 0:
             run_child(self._pid, descriptor, self._settings, self._walls)
@@ -121,7 +124,7 @@ class ForkServer:
             status = os.waitpid(pid, 0)[1]
             run = self._children.pop(pid)
             del self._pids[run]
-            self._socket.sendall(ENDED.pack(run, status))
+            self._socket.sendall(REPORT.pack(run, pid, status))
 
 
 def _order(operation: int, pid: int) -> None:
