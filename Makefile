@@ -11,7 +11,7 @@ ARGS ?=
 LINKS = $(shell $(BIN)/pip config get global.find-links 2>/dev/null || echo "$$PIP_FIND_LINKS")
 TORCH_SOURCE = $(if $(filter gpu,$(EXTRA)),,$(if $(strip $(LINKS)),$(addprefix --find-links ,$(LINKS)),--index https://download.pytorch.org/whl/cpu --index-strategy unsafe-best-match))
 
-.PHONY: train setup test check format bench lock clean
+.PHONY: train setup browser test check format bench lock clean
 
 train: setup ## the embedded default: warm start, self-play, report
 	$(BIN)/azr train $(CONFIG) $(ARGS)
@@ -25,6 +25,9 @@ $(STAMP): requirements/$(EXTRA).txt pyproject.toml
 	$(BIN)/uv pip install --python $(BIN)/python --quiet $(TORCH_SOURCE) --no-deps -r requirements/$(EXTRA).txt
 	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --editable .
 	touch $@
+
+browser: ## the Chromium in which the report is tested (Debian, as root); without one those tests are skipped
+	command -v chromium || (apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends chromium)
 
 test: setup ## every test, with one real end-to-end run
 	$(BIN)/python -m pytest

@@ -4,7 +4,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from buffers.buffers import TaskBuffers
+from buffers.buffers import BuffersSnapshot, TaskBuffers
 from buffers.census import Census, family_traits, no_traits
 from configs.play_sections import FamilySection
 from tasks.family import load_family
@@ -19,6 +19,7 @@ class BuffersActor:
         self._name = name
         traits = family_traits(load_family(family.name, family.options)) if family else no_traits
         self._buffers = TaskBuffers(kinds, capacity, traits)
+        self._snapshot: BuffersSnapshot | None = None
 
     def __repr__(self) -> str:
         return self._name
@@ -54,8 +55,15 @@ class BuffersActor:
     def sizes(self) -> dict[Kind, int]:
         return self._buffers.sizes()
 
-    def save(self, path: Path) -> None:
-        self._buffers.save(path)
+    def snapshot(self, path: Path) -> None:
+        """Keeps it here until `write`."""
+        self._snapshot = self._buffers.snapshot(path)
+
+    def write(self) -> None:
+        """Runs beside the other calls."""
+        assert self._snapshot is not None, f"{self._name} has no snapshot to write"
+        snapshot, self._snapshot = self._snapshot, None
+        snapshot.write()
 
     def load(self, path: Path) -> None:
         self._buffers.load(path)

@@ -5,7 +5,7 @@ a UserError of one line (the original is its cause). The first failure is report
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import ray
@@ -24,8 +24,13 @@ CAUSES_OF_DEATH = {
 RESUME = "the same command resumes from the last checkpoint"
 
 
-def wait(refs: Sequence[Any], timeout_s: float, what: str, who: Sequence[str]) -> list[Any]:
-    """The values of the references, in order. `who[i]` is the actor that answers `refs[i]`, `what` the call."""
+def wait(
+    refs: Sequence[Any], timeout_s: float, what: str, who: Sequence[str], answered: Callable[[str], None] | None = None
+) -> list[Any]:
+    """The values of the references, in order. `who[i]` is the actor that answers `refs[i]`, `what` the call.
+
+    `answered` is told who as the answers come.
+    """
     names = dict(zip(refs, who, strict=True))
     ends = time.monotonic() + timeout_s
     values: dict[Any, Any] = {}
@@ -36,6 +41,8 @@ def wait(refs: Sequence[Any], timeout_s: float, what: str, who: Sequence[str]) -
             raise _late(what, timeout_s, [names[ref] for ref in pending])
         for ref in done:
             values[ref] = _fetch(ref, max(1.0, ends - time.monotonic()), what, names[ref])
+            if answered is not None:
+                answered(names[ref])
     return [values[ref] for ref in refs]
 
 

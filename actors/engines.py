@@ -2,18 +2,16 @@
 
 from typing import Protocol
 
+from actors.engine_loop import StepEngine
 from configs.play_sections import ModelSection
 from configs.system_sections import GeneratorsSection
 from selfplay.protocols import Generator
 
 
-class Engine(Generator, Protocol):
-    """A generator that runs a model in this process."""
+class Engine(Generator, StepEngine, Protocol):
+    """A generator that runs a model in this process, for whole batches or stepped by hand."""
 
-    version: int
     fingerprint: str
-
-    def close(self) -> None: ...
 
 
 def make_engine(model_path: str, generators: GeneratorsSection, model: ModelSection, sampler_id: str) -> Engine:

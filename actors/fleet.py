@@ -6,6 +6,8 @@ Invariant: the actors' number and order are fixed, so that a split of work over 
 
 import itertools
 import os
+import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -14,10 +16,13 @@ import ray
 
 from actors.deadline import wait
 from configs.errors import UserError
+from telemetry.records import Span
 
 T = TypeVar("T")
+BESIDE = "beside"  # Ray's concurrency group of calls that hold up none of the others
 GRACE_S = 5.0  # for an actor to release what it holds
 END_TIMEOUT_S = 15.0  # for its process to end after that
+KEPT_SPANS = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,14 +35,21 @@ class Berth:
 
 
 class Fleet:
-    """Calls go to all actors at once; `calls[i]` are the arguments for actor i."""
+    """Calls go to all actors at once; `calls[i]` are the arguments for actor i.
 
-    def __init__(self, shell: type, berths: Sequence[Berth], run: str, call_timeout_s: float) -> None:
+    Methods named in `beside` run in a thread of their own in the actor, so that they hold up none of its other calls.
+    """
+
+    def __init__(
+        self, shell: type, berths: Sequence[Berth], run: str, call_timeout_s: float, beside: Sequence[str] = ()
+    ) -> None:
         # The first failure ends the call and is told in one line; Ray would print the stack of each later one.
         os.environ.setdefault("RAY_IGNORE_UNHANDLED_ERRORS", "1")
         self.names = [berth.name for berth in berths]
         self._call_timeout_s = call_timeout_s
-        remote_class: Any = ray.remote(shell)
+        self._busy: deque[tuple[str, Span]] = deque(maxlen=KEPT_SPANS)
+        self._groups = {method: {"concurrency_group": BESIDE} for method in beside}
+        remote_class: Any = ray.remote(concurrency_groups={BESIDE: 1})(shell) if beside else ray.remote(shell)
         self._actors: list[Any] = []
         for berth in berths:
             # A dead actor is an error that names it: restarting an engine or a learner here would lose weights in silence.
@@ -53,16 +65,31 @@ class Fleet:
     def __len__(self) -> int:
         return len(self._actors)
 
+    def handles(self) -> dict[str, Any]:
+        """The actors by name, for who calls them in another way."""
+        return dict(zip(self.names, self._actors, strict=True))
+
     def submit(self, method: str, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
         """References to the answers of the first len(calls) actors, without waiting."""
-        return [getattr(actor, method).remote(*args) for actor, args in zip(self._actors, calls, strict=False)]
+        group = self._groups.get(method, {})
+        return [getattr(actor, method).options(**group).remote(*args) for actor, args in zip(self._actors, calls, strict=False)]
 
     def gather(self, refs: Sequence[Any], method: str, timeout_s: float | None = None) -> list[Any]:
         """The answers to `submit`, in order, within the deadline."""
         return wait(refs, timeout_s or self._call_timeout_s, method, self.names[: len(refs)])
 
     def each(self, method: str, calls: Sequence[tuple[Any, ...]]) -> list[Any]:
-        return self.gather(self.submit(method, calls), method)
+        begin_s, begun = time.time(), time.perf_counter()
+
+        def answered(name: str) -> None:
+            if method not in self._groups:
+                self._busy.append((name, Span(name=method, begin_s=begin_s, seconds=time.perf_counter() - begun)))
+
+        return wait(self.submit(method, calls), self._call_timeout_s, method, self.names[: len(calls)], answered)
+
+    def take_busy(self) -> list[tuple[str, Span]]:
+        """Who was busy with which call since this was asked last: from the call until its answer was here."""
+        return [self._busy.popleft() for _ in range(len(self._busy))]
 
     def all(self, method: str, *args: Any) -> list[Any]:
         return self.each(method, [args] * len(self))

@@ -15,6 +15,7 @@ from tasks.records import Trajectory
 
 if TYPE_CHECKING:
     from learner.learner import Learner
+    from learner.snapshot import Snapshot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,7 @@ class LearnerActor:
         self._name = name
         self._rank = 0
         self._learner: Learner | None = None
+        self._snapshot: Snapshot | None = None
 
     def __repr__(self) -> str:
         return self._name
@@ -79,8 +81,15 @@ class LearnerActor:
             return replace(publication, buckets=())
         return replace(publication, buckets=tuple(ray.put(bucket) for bucket in publication.buckets))
 
-    def save(self, path: Path) -> None:
-        self._started().save(path)
+    def snapshot(self, path: Path) -> None:
+        """Keeps it here until `write`."""
+        self._snapshot = self._started().snapshot(path)
+
+    def write(self) -> None:
+        """Runs beside the other calls."""
+        assert self._snapshot is not None, f"{self._name} has no snapshot to write"
+        snapshot, self._snapshot = self._snapshot, None
+        snapshot.write()
 
     def load(self, path: Path) -> None:
         self._started().load(path)

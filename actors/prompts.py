@@ -7,6 +7,7 @@ It does not sample and knows neither vLLM nor torch.
 
 import unicodedata
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from transformers import AutoTokenizer, GenerationConfig
 from configs.errors import UserError
 from tasks.records import Kind, Request, Role, Rollout
 
+KNOWN_PROMPTS = 4096
 PromptFormat = Literal["auto", "chat", "plain"]
 # How byte-level and sentencepiece vocabularies write the two characters that every prompt has.
 WRITTEN_AS = {"Ġ": " ", "Ċ": "\n", "▁": " "}
@@ -38,17 +40,15 @@ class PromptCodec:
             )
         self.chat = prompt_format == "chat" or (prompt_format == "auto" and has_template)
         self.stop_ids = stop_ids(model_path, self.tokenizer)
+        self._known = lru_cache(maxsize=KNOWN_PROMPTS)(self._encode_prompt)
         self.probe = probe_text(self.tokenizer)
         assert_lossless(self.tokenizer, self.probe, model_path)
 
     def encode(self, requests: Sequence[Request]) -> list[tuple[int, ...]]:
-        """Prompt ids per request; each distinct prompt is tokenised once."""
-        known: dict[str, tuple[int, ...]] = {}
+        """Prompt ids per request; a prompt that comes again soon, as those of a task's attempts do, is tokenised once."""
         encoded = []
         for request in requests:
-            if request.prompt not in known:
-                known[request.prompt] = self._encode_prompt(request.prompt)
-            ids = known[request.prompt]
+            ids = self._known(request.prompt)
             if len(ids) + request.max_tokens > self._max_model_len:
                 raise UserError(
                     f"prompt of {request.attempt_id} has {len(ids)} tokens and may get {request.max_tokens} more, "

@@ -4,6 +4,7 @@
          ──admit/grade────▶ azr-verifier-j      the same
          ──sample/add…────▶ azr-buffers         the same
          ──update/publish─▶ azr-learner-r       all ranks get the same call; rank 0's answer counts
+    checkpoint's thread ──write──▶ azr-buffers, azr-learner-r   beside the calls above, in a thread of the actor's own
     azr-generator-i ──buckets──▶ object store   filled once by azr-learner-0; lives as long as the publication does
 
 Invariant: how work is split over actors never changes its result or its order. Nothing here is retried except verifying,
@@ -27,6 +28,7 @@ from configs.play_sections import ModelSection
 from configs.system_sections import GeneratorsSection
 from learner.weights import Publication
 from tasks.records import Admission, Answer, Draft, Kind, Origin, Proposal, Request, Rollout, Task, Trajectory, Verdict
+from telemetry.records import Span
 
 
 class Remote:
@@ -40,9 +42,23 @@ class Remote:
         """Waits until every actor has started; their process ids."""
         return [int(pid) for pid in self._fleet.gather(self._starting, "start", timeout_s)]
 
+    def take_busy(self) -> list[tuple[str, Span]]:
+        """Actors by name with the calls that they were busy with since this was asked last."""
+        return self._fleet.take_busy()
+
     def close(self) -> None:
         """Ends the actors and their processes. Safe to call again."""
         self._fleet.close()
+
+
+class RemoteSnapshot:
+    """What each actor of a fleet holds of a checkpoint; `write` may be called from another thread."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._fleet = fleet
+
+    def write(self) -> None:
+        self._fleet.all("write")
 
 
 class RemoteGenerators(Remote):
@@ -105,7 +121,7 @@ class RemoteBuffers(Remote):
     """The one buffers actor."""
 
     def __init__(self, *, berth: Berth, run: str, call_timeout_s: float) -> None:
-        super().__init__(Fleet(BuffersActor, [berth], run, call_timeout_s))
+        super().__init__(Fleet(BuffersActor, [berth], run, call_timeout_s, beside=("write",)))
         self._starting = self._fleet.submit("start", [()])
 
     def sample(self, kind: Kind, count: int, seed: int) -> list[Task]:
@@ -143,8 +159,9 @@ class RemoteBuffers(Remote):
         sizes: dict[Kind, int] = self._fleet.first("sizes")
         return sizes
 
-    def save(self, path: Path) -> None:
-        self._fleet.first("save", path)
+    def snapshot(self, path: Path) -> "RemoteSnapshot":
+        self._fleet.all("snapshot", path)
+        return RemoteSnapshot(self._fleet)
 
     def load(self, path: Path) -> None:
         self._fleet.first("load", path)
@@ -156,7 +173,7 @@ class RemoteLearner(Remote):
     def __init__(
         self, spec: LearnerSpec, *, berths: Sequence[Berth], run: str, call_timeout_s: float, start_timeout_s: float
     ) -> None:
-        super().__init__(Fleet(LearnerActor, berths, run, call_timeout_s))
+        super().__init__(Fleet(LearnerActor, berths, run, call_timeout_s, beside=("write",)))
         try:
             master = self._fleet.gather(self._fleet.submit("address", [()]), "address", start_timeout_s)[0]
         except BaseException:
@@ -174,8 +191,9 @@ class RemoteLearner(Remote):
         publication: Publication = self._fleet.all("publish", version)[0]
         return publication
 
-    def save(self, path: Path) -> None:
-        self._fleet.all("save", path)
+    def snapshot(self, path: Path) -> "RemoteSnapshot":
+        self._fleet.all("snapshot", path)
+        return RemoteSnapshot(self._fleet)
 
     def load(self, path: Path) -> None:
         self._fleet.all("load", path)

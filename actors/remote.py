@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 from actors.fleet import Berth
 from actors.learner import LearnerSpec
 from actors.placement import Placement, actor_env, berth, bundles
 from actors.proxies import Remote, RemoteBuffers, RemoteGenerators, RemoteLearner, RemoteVerifiers, started
+from actors.streaming import RemoteStreaming
 from configs.schema import RunConfig
 from selfplay.loop import Parts
+from selfplay.pipeline.protocols import StreamingParts
 from selfplay.protocols import Telemetry
 from tasks.records import Kind
 
@@ -19,6 +21,18 @@ def remote_parts(config: RunConfig, model_path: str, telemetry: Telemetry, place
     generator, verifier, buffers, learner = started(_builders(config, model_path, placement), config.cluster.start_timeout_s)
     return Parts(  # by their types, so that a proxy that lags behind its protocol is a type error
         generator=cast(RemoteGenerators, generator),
+        verifier=cast(RemoteVerifiers, verifier),
+        buffers=cast(RemoteBuffers, buffers),
+        learner=cast(RemoteLearner, learner),
+        telemetry=telemetry,
+    )
+
+
+def remote_streaming_parts(config: RunConfig, model_path: str, telemetry: Telemetry, placement: Placement) -> StreamingParts:
+    """The same for the asynchronous pipeline."""
+    generator, verifier, buffers, learner = started(_builders(config, model_path, placement), config.cluster.start_timeout_s)
+    return StreamingParts(
+        generator=cast(RemoteStreaming, generator),
         verifier=cast(RemoteVerifiers, verifier),
         buffers=cast(RemoteBuffers, buffers),
         learner=cast(RemoteLearner, learner),
@@ -40,11 +54,11 @@ def _builders(config: RunConfig, model_path: str, placement: Placement) -> list[
     )
     generator_berths = _generator_berths(config, model_path, placement)
     learner_berths = _learner_berths(config, model_path, placement)
+    model = (model_path, config.generators, config.model)
+    where: dict[str, Any] = {"berths": generator_berths, "run": run, "call_timeout_s": timeout_s}
+    streaming = partial(RemoteStreaming, *model, config.pipeline, **where)
     return [
-        partial(
-            RemoteGenerators, model_path, config.generators, config.model,
-            berths=generator_berths, run=run, call_timeout_s=timeout_s,
-        ),
+        streaming if config.pipeline.staleness else partial(RemoteGenerators, *model, **where),
         partial(RemoteVerifiers, berths=verifier_berths, run=run, call_timeout_s=timeout_s),
         partial(RemoteBuffers, berth=buffers_berth, run=run, call_timeout_s=timeout_s),
         partial(

@@ -1,4 +1,4 @@
-"""A transformers engine inside this process, behind the Generator protocol: parity checks and debugging.
+"""A transformers engine inside this process, behind Generator and StepEngine: parity checks and debugging.
 
 Sampling is our own, so that each request has its own torch.Generator and its logprobs are of softmax(logits / T), the
 same definition as the vLLM engine's. It has no continuous batching: a chunk lasts until its longest completion ends.
@@ -69,6 +69,7 @@ class TransformersEngine:
         self.version = UNPUBLISHED
         self.fingerprint = f"disk:{model_path}"
         self._broken = ""  # why nothing is served; empty: all is well
+        self._asked: dict[int, Request] = {}  # added and not done
         self.generate([warm_up_request(self._codec, 0)])
 
     def generate(self, requests: Sequence[Request]) -> list[Rollout]:
@@ -97,6 +98,22 @@ class TransformersEngine:
             )
             for row, text in zip(rows, texts, strict=True)
         ]
+
+    @property
+    def num_running(self) -> int:
+        return len(self._asked)
+
+    def add(self, key: int, request: Request) -> None:
+        """Waits for the next step, which may begin with other weights."""
+        self._codec.encode([request])  # raises for a prompt that does not fit
+        self._asked[key] = request
+
+    def step(self) -> list[tuple[int, Rollout]]:
+        """A whole chunk from its first token to its last: nothing joins a chunk and no weights come within one."""
+        chunk = list(self._asked.items())[: self._config.max_num_seqs]
+        for key, _ in chunk:
+            del self._asked[key]
+        return list(zip([key for key, _ in chunk], self.generate([request for _, request in chunk]), strict=True))
 
     def load(self, publication: Publication) -> None:
         """Checks the bytes and the names, copies the tensors into the model, then serves the version."""

@@ -1,8 +1,10 @@
-"""A vLLM engine inside this process, behind the Generator protocol.
+"""A vLLM engine inside this process, behind the Generator protocol and, stepped by hand, behind StepEngine.
 
 Invariants: one vLLM request per Request with that request's own seed, so neither batching nor the number of engines can
 change a rollout; a published version is served only after its bytes match the manifest, every parameter was filled and the
-prefix cache was dropped; after a failed load nothing is served at all.
+prefix cache was dropped; after a failed load nothing is served at all. Requests that run while weights are loaded keep
+their tokens; their cached keys and values are of the old weights, and are computed anew from the tokens. `generate` and the
+stepping are not to be mixed.
 
 It runs vLLM in-process (one process per engine, nothing to orphan) and alters the process as vLLM does: environment
 variables are put back after the start, `torch.set_num_threads` as well. On GPU the host-memory transfer works the same way;
@@ -12,6 +14,7 @@ vLLM's NCCL and IPC transfer engines are the faster path there, behind the same 
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,10 +24,11 @@ from actors.prompts import PromptCodec, PromptFormat, make_rollout, warm_up_requ
 from configs.errors import UserError
 from configs.system_sections import GeneratorsSection
 from learner.weights import Publication, unpack, verify
-from tasks.records import Request, Rollout
+from tasks.records import Request, Rollout, Swap
 
 MAX_CPU_PREFILL_TOKENS = 65536
 UNPUBLISHED = -1  # policy version of weights that came from disk
+FINGERPRINTS_KEPT = 256  # of the newest versions: more than a running request can have begun with
 
 
 class VllmEngine:
@@ -45,6 +49,8 @@ class VllmEngine:
         self.version = UNPUBLISHED
         self.fingerprint = f"disk:{model_path}"
         self._broken = ""  # why nothing is served; empty: all is well
+        self._asked: dict[str, tuple[Request, tuple[int, ...]]] = {}  # being stepped, by vLLM's name for it
+        self._fingerprints: dict[int, str] = {}  # of the versions that running requests may have begun with
         self._set_threads = torch.set_num_threads
         with _restored_process(), self._threads():
             self._llm: Any = _start(str(model_path), config, dtype)
@@ -64,18 +70,32 @@ class VllmEngine:
         completions = [output.outputs[0] for output in outputs]
         texts = self._codec.decode([completion.token_ids for completion in completions])
         return [
-            make_rollout(
-                request,
-                prompt_ids=ids,
-                completion_ids=tuple(completion.token_ids),
-                logprobs=tuple(_sampled_logprobs(completion)),
-                text=text,
-                finish_reason=str(completion.finish_reason),
-                version=self.version,
-                fingerprint=self.fingerprint,
-                sampler_id=self._sampler_id,
-            )
+            self._rollout(request, ids, completion, text)
             for request, ids, completion, text in zip(requests, prompts, completions, texts, strict=True)
+        ]
+
+    @property
+    def num_running(self) -> int:
+        """Requests that were added and are not done."""
+        return len(self._asked)
+
+    def add(self, key: int, request: Request) -> None:
+        """Joins those that run, at the next step."""
+        ids = self._codec.encode([request])[0]
+        self._llm.llm_engine.add_request(str(key), {"prompt_token_ids": list(ids)}, self._params(request))
+        self._asked[str(key)] = (request, ids)
+
+    def step(self) -> list[tuple[int, Rollout]]:
+        """One token for each running request; the rollouts that are done, with every version that made their tokens."""
+        if self._broken:
+            raise RuntimeError(f"{self._sampler_id} serves no weights: {self._broken}")
+        with self._threads():
+            done = [output for output in self._llm.llm_engine.step() if output.finished]
+        texts = self._codec.decode([output.outputs[0].token_ids for output in done])
+        asked = [self._asked.pop(output.request_id) for output in done]
+        return [
+            (int(output.request_id), self._spanned(self._rollout(*ours, output.outputs[0], text), output.outputs[0]))
+            for ours, output, text in zip(asked, done, texts, strict=True)
         ]
 
     def load(self, publication: Publication) -> None:
@@ -87,9 +107,12 @@ class VllmEngine:
             self._llm.start_weight_update()
             self._llm.update_weights({"update_info": {"named_tensors": list(unpack(manifest, publication.buckets))}})
             self._llm.finish_weight_update(str(manifest.version))
-            if not self._llm.reset_prefix_cache():
+            if not self._llm.reset_prefix_cache(reset_running_requests=True):
                 raise RuntimeError(f"{self._sampler_id} could not drop its prefix cache after version {manifest.version}")
         self.version, self.fingerprint, self._broken = manifest.version, manifest.fingerprint, ""
+        self._fingerprints[manifest.version] = manifest.fingerprint
+        if len(self._fingerprints) > FINGERPRINTS_KEPT:
+            del self._fingerprints[next(iter(self._fingerprints))]
 
     def close(self) -> None:
         """Releases the model; the engine refuses to generate afterwards."""
@@ -98,8 +121,32 @@ class VllmEngine:
             self._llm.llm_engine.engine_core.shutdown()
             self._llm = None
 
+    def _rollout(self, request: Request, prompt_ids: tuple[int, ...], completion: Any, text: str) -> Rollout:
+        """As if the weights of now had made all of it."""
+        return make_rollout(
+            request,
+            prompt_ids=prompt_ids,
+            completion_ids=tuple(completion.token_ids),
+            logprobs=tuple(_sampled_logprobs(completion)),
+            text=text,
+            finish_reason=str(completion.finish_reason),
+            version=self.version,
+            fingerprint=self.fingerprint,
+            sampler_id=self._sampler_id,
+        )
+
+    def _spanned(self, rollout: Rollout, completion: Any) -> Rollout:
+        """With the versions that vLLM saw it sampled by."""
+        versions = [(span.start, int(span.version)) for span in completion.weight_versions or ()]
+        if not versions:
+            raise RuntimeError(f"{self._sampler_id} cannot tell which weights made {rollout.attempt_id}")
+        swaps = [Swap(first_token=start, version=new, fingerprint=self._fingerprints[new]) for start, new in versions]
+        first, *later = swaps
+        return replace(rollout, policy_version=first.version, weight_fingerprint=first.fingerprint, swaps=tuple(later))
+
     def _params(self, request: Request) -> Any:
         from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
 
         return SamplingParams(
             seed=request.seed,
@@ -108,6 +155,7 @@ class VllmEngine:
             logprobs=0,  # of the sampled token only
             stop_token_ids=sorted(self._codec.stop_ids),
             detokenize=False,
+            output_kind=RequestOutputKind.FINAL_ONLY,
         )
 
     def _warm_up(self) -> None:

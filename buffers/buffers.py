@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from buffers.census import Census, Tally, Traits, no_traits
+from configs.disk import writing
 from configs.errors import UserError
 from tasks.records import Kind, Origin, Pair, Task
 from tasks.seeds import derive_seed
@@ -106,16 +107,9 @@ class TaskBuffers:
             if fingerprint in self._entries:
                 self._entries[fingerprint] = replace(self._entries[fingerprint], solve_rate=rate)
 
-    def save(self, path: Path) -> None:
-        """Writes a snapshot atomically: one JSON line per task, in order."""
-        partial = path.with_suffix(".partial")
-        with partial.open("w", encoding="utf-8") as file:
-            for order in self._order.values():
-                for fingerprint in order:
-                    file.write(json.dumps(asdict(self._entries[fingerprint])) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+    def snapshot(self, path: Path) -> "BuffersSnapshot":
+        """What is held now: entries never change, so that their list is enough."""
+        return BuffersSnapshot(path, tuple(self._entries[name] for order in self._order.values() for name in order))
 
     def load(self, path: Path) -> None:
         """Replaces everything by a snapshot. Raises UserError naming the line that cannot be read."""
@@ -137,6 +131,24 @@ class TaskBuffers:
                     ) from error
                 self._entries[entry.task.fingerprint] = entry
                 self._tallies[entry.task.kind].add(entry.task)
+
+
+@dataclass(frozen=True, slots=True)
+class BuffersSnapshot:
+    """Implements `selfplay.protocols.Snapshot`."""
+
+    path: Path
+    entries: tuple[Entry, ...]
+
+    def write(self) -> None:
+        """One JSON line per task, in order; the file appears by a rename."""
+        partial = self.path.with_suffix(".partial")
+        with writing(f"buffer snapshot {self.path}", self.path.parent):
+            with partial.open("w", encoding="utf-8") as file:
+                file.writelines(json.dumps(asdict(entry)) + "\n" for entry in self.entries)
+                file.flush()
+                os.fsync(file.fileno())
+            partial.replace(self.path)
 
 
 def _frontier_weight(solve_rate: float | None) -> float:

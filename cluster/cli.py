@@ -14,15 +14,18 @@ from typing import Annotated
 import typer
 from typer.exceptions import Abort, TyperException
 
-from cluster.console import complain, say, say_json
+from cluster import runs_commands
+from cluster.console import Show, complain, say, say_json
 from cluster.crash import crash_log, user_message
-from configs.errors import UserError
+from configs.errors import ConfigError, UserError
 from configs.validation import one_line
 
 DEFAULT_CONFIG = "tiny-cpu"
 INTERRUPTED = 130
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+app.add_typer(runs_commands.app, name="runs")
 
 Config = Annotated[str, typer.Argument(metavar="CONFIG", help="YAML file, or the name of a shipped one.")]
 Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides, as in learner.lr=1e-4.")]
@@ -51,14 +54,18 @@ def train(
     config: Config = DEFAULT_CONFIG,
     overrides: Overrides = None,
     local: Annotated[bool, typer.Option("--local", help="Everything in this process, without Ray.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Only warnings, and one line at the end.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="A line of JSON per step, and one for the run at the end.")] = False,
 ) -> None:
     """Runs or resumes a run: warm start, self-play, report."""
     from configs.loader import load_config
 
+    if quiet and as_json:
+        raise ConfigError("--quiet must not come with --json, which says nothing else on stdout anyway; leave one out")
     loaded = load_config(*_config_and_overrides(config, overrides))  # before the imports below, which take seconds
     from cluster.play import play
 
-    play(loaded, local=local, debug=bool(context.obj))
+    play(loaded, local=local, debug=bool(context.obj), show=Show.QUIET if quiet else Show.JSON if as_json else Show.LINES)
 
 
 @app.command()
@@ -172,24 +179,6 @@ def verify(
 
 
 @app.command()
-def runs(
-    root: Annotated[Path, typer.Option(help="Folder of run directories.")] = Path("runs"),
-    curve: Annotated[bool, typer.Option("--curve", help="With the learning curve.")] = False,
-    as_json: Json = False,
-) -> None:
-    """The leaderboard: every run, newest first."""
-    from rich.console import Console
-
-    from telemetry.runs import list_runs, runs_json, runs_table
-
-    found = list_runs(root, curve=curve)
-    if as_json:
-        say(runs_json(found))
-    else:
-        Console().print(runs_table(found))
-
-
-@app.command()
 def report(run: Annotated[Path, typer.Argument(help="Run directory.")]) -> None:
     """Writes the run's HTML report anew."""
     from telemetry.report import write_report
@@ -197,6 +186,32 @@ def report(run: Annotated[Path, typer.Argument(help="Run directory.")]) -> None:
     if not (run / "config.yaml").is_file():
         raise UserError(f"{run} is not a run directory (no config.yaml); `azr runs` lists them")
     say(f"report: {write_report(run)}")
+
+
+@app.command()
+def audit(
+    run: Annotated[Path, typer.Argument(help="Run directory, of a run in any state.")],
+    contamination: Annotated[
+        bool, typer.Option("--contamination", help="Whether the run met a held-out problem, instead of its balance.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Recomputes the exactly-once balance from disk; exit 1 where anything is lost or duplicated."""
+    from cluster.audit import audit_run
+
+    raise typer.Exit(audit_run(run, contamination=contamination, as_json=as_json))
+
+
+@app.command()
+def replay(
+    run: Annotated[Path, typer.Argument(help="Run directory of an asynchronous run (pipeline.staleness above 0).")],
+    checkpoint: Annotated[str, typer.Option(help="Where to begin, as in step-000050; empty: with the initial weights.")] = "",
+    as_json: Json = False,
+) -> None:
+    """Makes a run's updates again from its event log; exit 1 at the first one that gives other weights."""
+    from cluster.replay import replay_run
+
+    raise typer.Exit(replay_run(run, checkpoint, as_json=as_json))
 
 
 @app.command()
@@ -224,7 +239,7 @@ def doctor(as_json: Json = False) -> None:
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def bench(context: typer.Context, name: Annotated[str, typer.Argument(help="generator, learner or verifier.")]) -> None:
+def bench(context: typer.Context, name: Annotated[str, typer.Argument(help="generator, learner, overlap, verifier.")]) -> None:
     """Runs a benchmark in a process of its own; further arguments are the benchmark's (--json)."""
     from cluster.bench import run_benchmark
 

@@ -3,6 +3,15 @@
 import json
 import sys
 from collections.abc import Mapping, Sequence
+from enum import Enum, auto
+
+
+class Show(Enum):
+    """How much `azr train` says on stdout."""
+
+    LINES = auto()  # everything that a person wants to see
+    QUIET = auto()  # the last line
+    JSON = auto()  # a JSON line per step, and the last line
 
 
 def say(line: str, end: str = "\n") -> None:

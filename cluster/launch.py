@@ -11,13 +11,15 @@ stays untouched. Ray's own token authentication is left on (`ray get-auth-token`
 
 import os
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import ray
+from ray.job_config import JobConfig
 
+from cluster.patience import patiently
 from cluster.processes import descendants, end_processes, raise_on_stop_signals, undisturbed
 from configs.errors import ConfigError, UserError
 from configs.system_sections import ClusterSection
@@ -35,15 +37,20 @@ class Cluster:
 
 
 @contextmanager
-def ray_cluster(section: ClusterSection, *, num_cpus: float, debug: bool = False) -> Iterator[Cluster]:
-    """`num_cpus` logical CPUs are offered by a cluster that is started here, at least as many as the machine has."""
+def ray_cluster(
+    section: ClusterSection, *, num_cpus: float, debug: bool = False, metadata: Mapping[str, str] | None = None
+) -> Iterator[Cluster]:
+    """`num_cpus` logical CPUs are offered by a cluster that is started here, at least as many as the machine has.
+
+    `metadata` is shown with the job in the dashboard.
+    """
     address = address_to_join(section.address)
     before = descendants()
     try:
         if address:
-            yield _joined(address, debug)
+            yield _joined(address, debug, JobConfig(metadata=dict(metadata or {})))
         else:
-            yield _started(section, num_cpus, debug)
+            yield _started(section, num_cpus, debug, JobConfig(metadata=dict(metadata or {})))
     finally:
         with undisturbed():
             started = descendants() - before
@@ -97,9 +104,11 @@ def _answers(address: str) -> bool:
         return False
 
 
-def _joined(address: str, debug: bool) -> Cluster:
+def _joined(address: str, debug: bool, job: JobConfig) -> Cluster:
     try:
-        context = ray.init(address=address, namespace=NAMESPACE, log_to_driver=debug, logging_level=_level(debug))
+        context = ray.init(
+            address=address, namespace=NAMESPACE, job_config=job, log_to_driver=debug, logging_level=_level(debug)
+        )
     except (ConnectionError, RuntimeError, ValueError, OSError) as failure:
         raise UserError(
             one_line(
@@ -111,21 +120,24 @@ def _joined(address: str, debug: bool) -> Cluster:
     return Cluster(dashboard_url=_url(context.dashboard_url), started_here=False)
 
 
-def _started(section: ClusterSection, num_cpus: float, debug: bool) -> Cluster:
+def _started(section: ClusterSection, num_cpus: float, debug: bool, job: JobConfig) -> Cluster:
     if section.dashboard_port:
         check_port(section.dashboard_port, "cluster.dashboard_port")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
-        context = ray.init(
-            address="local",
-            namespace=NAMESPACE,
-            num_cpus=max(round(num_cpus + 0.5), os.cpu_count() or 1),
-            include_dashboard=True,
-            dashboard_host="127.0.0.1",
-            dashboard_port=section.dashboard_port or free_port(),
-            object_store_memory=section.object_store_mib * 2**20,
-            log_to_driver=debug,
-            logging_level=_level(debug),
+        context = patiently(
+            lambda: ray.init(
+                address="local",
+                namespace=NAMESPACE,
+                job_config=job,
+                num_cpus=max(round(num_cpus + 0.5), os.cpu_count() or 1),
+                include_dashboard=True,
+                dashboard_host="127.0.0.1",
+                dashboard_port=section.dashboard_port or free_port(),
+                object_store_memory=section.object_store_mib * 2**20,
+                log_to_driver=debug,
+                logging_level=_level(debug),
+            )
         )
     except (ConnectionError, RuntimeError, ValueError, OSError) as failure:
         raise UserError(

@@ -1,21 +1,24 @@
 """A run from its configuration to its report: what `azr train` does.
 
     config → run directory → telemetry → warm start → parts (on Ray, or in this process) → SelfPlay.run() → report
+                                                 (AsyncSelfPlay where pipeline.staleness is above 0)
 
 Each context closes what it opened, in reverse order, whatever ends the run; the same command then goes on from the
 newest checkpoint. The loop itself, its checkpoints and what happens in a step belong to `selfplay`.
 """
 
+import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, redirect_stdout
 from pathlib import Path
 
 from rich.console import Console
 from transformers.utils.logging import disable_progress_bar
 
+from cluster.actor_trace import ActorTrace
 from cluster.bundles import DRIVER_CPUS, total
-from cluster.console import say
+from cluster.console import Show, say
 from cluster.crash import crash_log
 from cluster.devices import check_devices, check_engine
 from cluster.eval_suites import PYTHON
@@ -26,22 +29,37 @@ from configs.errors import ConfigError
 from configs.schema import RunConfig
 from selfplay.items import Item
 from selfplay.loop import Parts, SelfPlay
+from selfplay.pipeline.protocols import StreamingParts
+from selfplay.pipeline.run import AsyncSelfPlay
 from selfplay.suite_rows import is_hub
 from selfplay.suites import FORMS, Judge, read_answers, read_suite
 from selfplay.warm_start import model_path, prepare_model
 from tasks.family import Family, load_family
+from telemetry.console import View
 from telemetry.history import SuiteResult, read_history
 from telemetry.hub import TelemetryHub
+from telemetry.plain_views import PlainView
 from telemetry.records import Phase, StepRecord
 from telemetry.report import write_report
-from telemetry.summary import final_summary
+from telemetry.runs import run_json
+from telemetry.summary import final_line, final_summary
 from verifier.verifier import FamilyVerifier
 
 Files = Mapping[str, Sequence[Item]]  # further suites of the first and last evaluation, by name
 
 
-def play(config: RunConfig, *, local: bool = False, debug: bool = False) -> Path:
+def play(config: RunConfig, *, local: bool = False, debug: bool = False, show: Show = Show.LINES) -> Path:
     """Runs or resumes the run; returns its directory. UserError when it cannot start, Crash when it broke down."""
+    if show is Show.LINES:
+        return _play(config, None, local=local, debug=debug)
+    view = PlainView(sys.stderr, sys.stdout if show is Show.JSON else None)
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(sys.stderr if show is Show.JSON else nowhere):
+        run_dir = _play(config, view, local=local, debug=debug)  # whose words, and those of libraries, are kept from stdout
+    say(run_json(run_dir) if show is Show.JSON else final_line(run_dir))
+    return run_dir
+
+
+def _play(config: RunConfig, view: View | None, *, local: bool, debug: bool) -> Path:
     family = load_family(config.family.name, config.family.options)
     _check(config, local)
     files = _files(config, family)
@@ -55,7 +73,7 @@ def play(config: RunConfig, *, local: bool = False, debug: bool = False) -> Path
             )
         else:
             say(f"{'resuming' if run.resumed else 'new run'} {run.path}, from step {run.steps_done} of {_length(config)}")
-            with crash_log(run.path), _telemetry(run) as hub:
+            with crash_log(run.path), _telemetry(run, view) as hub:
                 _play_on_parts(run, family, hub, files, local=local, debug=debug)
         report = write_report(run.path)
         Console().print(final_summary(run.path, config))
@@ -124,7 +142,10 @@ def _play_on_parts(run: RunDirectory, family: Family, hub: TelemetryHub, files: 
     model = model_path(run.config, family)
     place = _in_this_process(run, model, hub) if local else _on_ray(run, model, hub, debug)
     with place as parts:
-        SelfPlay(run.config, family, parts, run.path, global_step=begun, files=files).run()
+        if isinstance(parts, StreamingParts):
+            AsyncSelfPlay(run.config, family, parts, run.path, global_step=begun, files=files).run()
+        else:
+            SelfPlay(run.config, family, parts, run.path, global_step=begun, files=files).run()
 
 
 def _warm_start(run: RunDirectory, family: Family, hub: TelemetryHub) -> int:
@@ -144,9 +165,9 @@ def _warm_start(run: RunDirectory, family: Family, hub: TelemetryHub) -> int:
 
 
 @contextmanager
-def _telemetry(run: RunDirectory) -> Iterator[TelemetryHub]:
+def _telemetry(run: RunDirectory, view: View | None) -> Iterator[TelemetryHub]:
     """The hub; closed with how the run ended and with the figures of its whole history."""
-    hub = TelemetryHub(run.path, run.config, resume_global_step=run.global_step, wandb_run_id=run.wandb_run_id)
+    hub = TelemetryHub(run.path, run.config, resume_global_step=run.global_step, wandb_run_id=run.wandb_run_id, view=view)
     status = "failed"
     try:
         yield hub
@@ -174,10 +195,11 @@ def _accuracies(suite: SuiteResult) -> tuple[tuple[str, float], ...]:
 
 
 @contextmanager
-def _in_this_process(run: RunDirectory, model: str, hub: TelemetryHub) -> Iterator[Parts]:
-    from actors.local import local_parts  # engines and learner are imported where they run
+def _in_this_process(run: RunDirectory, model: str, hub: TelemetryHub) -> Iterator[Parts | StreamingParts]:
+    from actors.local import local_parts, local_streaming_parts  # engines and learner are imported where they run
 
-    parts = local_parts(run.config, model, hub)
+    make = local_streaming_parts if run.config.pipeline.staleness else local_parts
+    parts = make(run.config, model, hub)
     try:
         yield parts
     finally:
@@ -185,24 +207,29 @@ def _in_this_process(run: RunDirectory, model: str, hub: TelemetryHub) -> Iterat
 
 
 @contextmanager
-def _on_ray(run: RunDirectory, model: str, hub: TelemetryHub, debug: bool) -> Iterator[Parts]:
-    from actors.remote import remote_parts
+def _on_ray(run: RunDirectory, model: str, hub: TelemetryHub, debug: bool) -> Iterator[Parts | StreamingParts]:
+    from actors.remote import remote_parts, remote_streaming_parts
     from cluster.launch import ray_cluster
     from cluster.placement import placed
+    from cluster.ray_metrics import RayMetrics
+    from cluster.submit import run_metadata
 
     section = run.config.cluster
     cpus = total(run.config)["CPU"] + DRIVER_CPUS
-    with ray_cluster(section, num_cpus=cpus, debug=debug) as cluster:
+    with ray_cluster(section, num_cpus=cpus, debug=debug, metadata=run_metadata(run.config)) as cluster:
         say(f"Ray dashboard: {cluster.dashboard_url or 'none'}")
         with placed(run.config, can_grow=not cluster.started_here) as placement:
-            parts = remote_parts(run.config, model, hub, placement)
+            make = remote_streaming_parts if run.config.pipeline.staleness else remote_parts
+            parts = make(run.config, model, hub, placement)
             try:
-                yield parts
+                actors = ActorTrace(hub.trace, (parts.generator, parts.verifier, parts.learner))
+                with hub.attached(RayMetrics(run.config.run.name)), hub.attached(actors):
+                    yield parts
             finally:
                 _close(parts)
 
 
-def _close(parts: Parts) -> None:
+def _close(parts: Parts | StreamingParts) -> None:
     """Ends the actors or engines behind the parts; plain in-process parts may have nothing to close."""
     with undisturbed(), ExitStack() as endings:  # each is closed, also when another one fails to
         for part in (parts.generator, parts.learner, parts.verifier, parts.buffers):

@@ -4,7 +4,8 @@ Invariant: what `config.yaml` says is what every checkpoint in the directory was
 MAY_CHANGE, which do not alter what has been learned. Nothing of an existing directory is overwritten before the
 configuration has been compared. Checkpoints themselves belong to the loop; here their names and state are only read.
 
-    RUN/config.yaml  environment.json  lock  status.json  checkpoints/step-000050/{model/,trainer/,buffers.json,state.json}
+    RUN/config.yaml  environment.json  lock  status.json  ledger/segment-000001.jsonl
+    RUN/checkpoints/step-000050/{model/,trainer/,buffers.json,state.json}
 """
 
 import errno
@@ -23,6 +24,7 @@ from pydantic import ValidationError
 from cluster.environment import describe_environment
 from cluster.run_lock import run_lock
 from configs.errors import UserError
+from configs.flat import flatten
 from configs.schema import RunConfig
 from configs.validation import one_line
 from selfplay.schedule import is_over
@@ -39,6 +41,10 @@ MAY_CHANGE = (
     "model.stand_in.cache",
     "generators.count",
     "verifiers.count",
+    "pipeline.in_flight",
+    "pipeline.retries",
+    "pipeline.request_timeout_s",
+    "pipeline.batch_timeout_s",
     "cluster.",
     "telemetry.",
 )
@@ -139,13 +145,6 @@ def differing_keys(before: RunConfig, now: RunConfig) -> list[str]:
     old, new = flatten(before.model_dump(mode="json")), flatten(now.model_dump(mode="json"))
     keys = [key for key in {**old, **new} if old.get(key) != new.get(key) and not key.startswith(MAY_CHANGE)]
     return [f"{key}: {old.get(key)} -> {new.get(key)}" for key in keys]
-
-
-def flatten(tree: Mapping[str, object], prefix: str = "") -> dict[str, object]:
-    flat: dict[str, object] = {}
-    for key, value in tree.items():
-        flat |= flatten(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key: value}
-    return flat
 
 
 def _read_json(path: Path, remedy: str) -> dict[str, object] | None:

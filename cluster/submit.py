@@ -50,7 +50,7 @@ def submit_run(
         job = client.submit_job(
             entrypoint=command,
             runtime_env={"working_dir": str(PROJECT), "excludes": list(EXCLUDES), "env_vars": environment(os.environ)},
-            metadata=metadata(checked),
+            metadata=run_metadata(checked),
         )
         say(f"job {job} submitted to {client.get_address()}")
     if not wait:
@@ -86,7 +86,8 @@ def environment(variables: Mapping[str, str]) -> dict[str, str]:
     return {"AZR_COMMIT": commit, "AZR_PROJECT": str(PROJECT), **carried}
 
 
-def metadata(config: RunConfig) -> dict[str, str]:
+def run_metadata(config: RunConfig) -> dict[str, str]:
+    """What the dashboard shows of a job."""
     return {"run": config.run.name, "seed": str(config.seed), "model": config.model.name_or_path}
 
 

@@ -17,6 +17,9 @@ class StandInSection(Section):
     warmup_steps: int = Field(500, ge=0, description="Supervised steps of the warm start.")
     batch_size: int = Field(128, ge=1, description="Examples per warm-start step.")
     lr: float = Field(2e-3, gt=0, description="Peak learning rate of the warm start.")
+    weight_decay: float = Field(
+        0.3, ge=0, description="AdamW weight decay of the warm start; strong, so that problems not shown are inferred."
+    )
     examples: int = Field(0, ge=0, description="Examples made, then drawn again; 0: each is new (slow where programs are run).")
     cache: str = Field("~/.cache/absolute-zero-ray", description="Where warm-started models are kept, by recipe fingerprint.")
 

@@ -15,6 +15,7 @@ from configs.system_sections import (
     EvaluationSection,
     GeneratorsSection,
     LearnerSection,
+    PipelineSection,
     RunSection,
     TelemetrySection,
     VerifiersSection,
@@ -42,6 +43,7 @@ class RunConfig(Section):
     buffers: BuffersSection = BuffersSection()
     learner: LearnerSection = LearnerSection()
     generators: GeneratorsSection = GeneratorsSection()
+    pipeline: PipelineSection = PipelineSection()
     verifiers: VerifiersSection = VerifiersSection()
     evaluation: EvaluationSection = EvaluationSection()
     telemetry: TelemetrySection = TelemetrySection()

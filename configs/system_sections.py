@@ -1,9 +1,10 @@
-"""Sections of what plays it: the run, the learner, the generators, the verifiers, evaluation, telemetry and the cluster."""
+"""Sections of what plays it: run, learner, generators, pipeline, verifiers, evaluation, telemetry and cluster."""
 
 from typing import Literal
 
 from pydantic import Field
 
+from configs.alarms_section import AlarmsSection
 from configs.section import Section
 
 
@@ -76,6 +77,21 @@ class GeneratorsSection(Section):
     enforce_eager: bool = Field(True, description="No graph capture; false compiles and is faster on GPU.")
 
 
+class PipelineSection(Section):
+    staleness: int = Field(
+        0, ge=0, le=64, description="Policy versions that a trained rollout may be behind; 0: the synchronous loop, on-policy."
+    )
+    swap: Literal["drain", "keep"] = Field(
+        "drain", description="A generator takes new weights once its running requests are done, or with them in flight."
+    )
+    in_flight: int = Field(512, ge=1, description="Requests that one generator holds at once; the others wait for any of them.")
+    retries: int = Field(
+        2, ge=0, description="Times that a request moves to another generator when its own dies; then dropped."
+    )
+    request_timeout_s: float = Field(600.0, gt=0, description="Deadline of a generator with requests in flight to answer any.")
+    batch_timeout_s: float = Field(3600.0, gt=0, description="Deadline of a stage for a part, and of the learner for a batch.")
+
+
 class VerifiersSection(Section):
     count: int = Field(1, ge=1, description="Verifier actors.")
     cpus: float = Field(0.25, gt=0, description="Ray CPUs per verifier.")
@@ -99,6 +115,7 @@ class TelemetrySection(Section):
     entity: str = Field("", description="W&B entity; empty: your default.")
     tables_every: int = Field(10, ge=1, description="Steps between table rows in W&B (JSONL has every step).")
     table_rows: int = Field(32, ge=1, description="Rows per table and interval in W&B (JSONL has all).")
+    alarms: AlarmsSection = AlarmsSection()
 
 
 class ClusterSection(Section):

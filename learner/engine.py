@@ -1,4 +1,4 @@
-"""DeepSpeed, behind five verbs: forward, backward, step, gather, save/load.
+"""DeepSpeed, behind five verbs: forward, backward, step, gather, snapshot/load.
 
 Owns the process group, the DeepSpeed configuration and the traps of both. Invariant: after any number of micro-batches
 and one `step`, the weights are those of plain AdamW on the sum of the losses over all micro-batches and ranks, whatever
@@ -26,6 +26,7 @@ from torch._C._distributed_c10d import HashStore
 
 from configs.errors import UserError
 from configs.system_sections import LearnerSection
+from learner.snapshot import copied
 
 TAG = "engine"
 LAYOUT = "layout.json"
@@ -156,14 +157,26 @@ class Engine:
             with self._gathered([parameter]) if sharded else nullcontext():
                 yield name, parameter.detach().clone() if sharded else parameter.detach()
 
-    def save(self, path: Path, state: dict[str, Any]) -> None:
-        """DeepSpeed's checkpoint under `path`, with the layout it was written in and the caller's `state`."""
-        self._engine.save_checkpoint(str(path), tag=TAG, client_state=state)
-        if self.rank == 0:
-            (path / LAYOUT).write_text(json.dumps(self._layout()))
+    def snapshot(self, path: Path, state: dict[str, Any]) -> tuple[dict[Path, Any], dict[Path, str]]:
+        """DeepSpeed's checkpoint for `path` with the caller's `state`, in host memory: what torch saves and texts, by file.
+
+        Every rank must call it; it makes the folders. The second part is the layout that the first was written in.
+        """
+        states: dict[Path, Any] = {}
+
+        def hold(state_dict: Any, path: str) -> None:
+            states[Path(path)] = copied(state_dict)
+
+        writer = self._engine.checkpoint_engine
+        writer.save = hold  # in place of DeepSpeed's own, which writes at once
+        try:
+            self._engine.save_checkpoint(str(path), tag=TAG, client_state=state, save_latest=False)
+        finally:
+            del writer.save
+        return states, {path / LAYOUT: json.dumps(self._layout())} if self.rank == 0 else {}
 
     def load(self, path: Path) -> dict[str, Any]:
-        """Restores weights and optimizer, returns the state given to `save`. UserError when that cannot be done exactly."""
+        """Restores weights and optimizer, returns the state given to `snapshot`. UserError when that cannot be done exactly."""
         if not (path / LAYOUT).exists():
             raise UserError(f"{path} holds no whole trainer checkpoint; resume from another checkpoint")
         try:

@@ -10,6 +10,7 @@ import os
 import pickle
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -22,6 +23,7 @@ from learner import losses, model_files, packing
 from learner.engine import Engine
 from learner.forward import Policy, to_device
 from learner.packing import IntArray, MicroBatch, Rows, TokenTable
+from learner.snapshot import Snapshot, copied
 from learner.weights import Publication, pack
 from tasks.records import Trajectory
 from tasks.seeds import derive_seed
@@ -105,19 +107,25 @@ class Learner:
         tensors = self._engine.gather(self._policy.model)
         return pack((item for item in tensors if self._rank == 0), version)
 
-    def save(self, path: Path) -> None:
-        """path/model: Hugging Face format; path/trainer: weights and optimizer as DeepSpeed has them, RNGs, updates done."""
-        tensors = {name: tensor for name, tensor in self._engine.gather(self._policy.model) if self._rank == 0}
-        if self._rank == 0:
-            model_files.write(self._policy.model, tensors, path / "model", self._model_path)
+    def snapshot(self, path: Path) -> Snapshot:
+        """path/model: Hugging Face format; path/trainer: weights and optimizer as DeepSpeed has them, RNGs, updates done.
+
+        Every rank must take it, and write it.
+        """
+        tensors = {name: copied(tensor) for name, tensor in self._engine.gather(self._policy.model) if self._rank == 0}
         trainer = path / "trainer"
-        trainer.mkdir(parents=True, exist_ok=True)
-        self._engine.save(trainer, {"updates": self._updates})
-        torch.save(_random_state(), trainer / f"rng-{self._rank}.pt")
+        states, texts = self._engine.snapshot(trainer, {"updates": self._updates})
+        states[trainer / f"rng-{self._rank}.pt"] = _random_state()
+        write_model = partial(model_files.write, self._policy.model, tensors, path / "model", self._model_path)
+        return Snapshot(folder=path, states=states, texts=texts, write_model=write_model if self._rank == 0 else None)
+
+    def save(self, path: Path) -> None:
+        """A snapshot, written before it returns; whole once every rank has returned."""
+        self.snapshot(path).write()
         self._engine.barrier()
 
     def load(self, path: Path) -> None:
-        """Goes on exactly where `save` left off, with as many ranks and the same ZeRO stage."""
+        """Goes on exactly where the snapshot was taken, with as many ranks and the same ZeRO stage."""
         trainer = path / "trainer"
         state = self._engine.load(trainer)
         self._updates = int(state["updates"])

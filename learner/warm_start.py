@@ -24,7 +24,6 @@ Example = tuple[str, str]  # prompt, completion
 IGNORED = -100
 HISTORY = "warm_start.jsonl"
 CHUNK_ROWS = 32
-WEIGHT_DECAY = 0.3  # strong: few distinct problems are seen often, and the held-out ones must be inferred
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +48,9 @@ def warm_start(
     torch.set_num_threads(threads)
     tokenizer = build_tokenizer(alphabet, words)
     model = build_model(section, len(tokenizer)).train()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=section.lr, betas=(0.9, 0.98), weight_decay=WEIGHT_DECAY, fused=True)
+    optimizer = torch.optim.AdamW(
+        model.parameters(), lr=section.lr, betas=(0.9, 0.98), weight_decay=section.weight_decay, fused=True
+    )
     rng = random.Random(section.seed)
     history: list[WarmStartStep] = []
     for step in range(1, section.warmup_steps + 1):

@@ -12,7 +12,7 @@ from selfplay.items import Completion, Item, ItemResult, SuiteResult
 from selfplay.programs import ProgramTest, make_program
 from selfplay.protocols import Generator, Verifier
 from tasks.family import Family
-from tasks.records import Answer, Draft, Kind, Origin, Request, Role, Task, VerdictStatus
+from tasks.records import Answer, Draft, Kind, Origin, Request, Role, Rollout, Task, VerdictStatus
 from verifier.execution import Call, Executor, Outcome
 
 NO_REFERENCE = "no_reference"
@@ -62,12 +62,27 @@ def evaluate(
 
     `verifier`: where items are tasks. `executor`: where they are programs.
     """
-    requests = [
+    rollouts = generator.generate(eval_requests(suites, max_tokens, step))
+    return judge_suites(suites, rollouts, verifier, step, executor)
+
+
+def eval_requests(suites: Mapping[str, Sequence[Item]], max_tokens: int, step: int) -> list[Request]:
+    """One greedy request per item, suite by suite."""
+    return [
         _request(name, number, item, max_tokens, step) for name, items in suites.items() for number, item in enumerate(items)
     ]
+
+
+def judge_suites(
+    suites: Mapping[str, Sequence[Item]],
+    rollouts: Sequence[Rollout],
+    verifier: Verifier | None,
+    step: int,
+    executor: Executor | None = None,
+) -> list[SuiteResult]:
+    """`rollouts`: the answers to `eval_requests`, in their order."""
     completions = [
-        Completion(text=rollout.text, truncated=rollout.truncated, version=rollout.policy_version)
-        for rollout in generator.generate(requests)
+        Completion(text=rollout.text, truncated=rollout.truncated, version=rollout.policy_version) for rollout in rollouts
     ]
     results, start = [], 0
     for name, items in suites.items():

@@ -14,24 +14,32 @@ from selfplay.shaping import UNSHAPED, Shaping
 from selfplay.solve import Attempt, Solved
 from tasks.records import Role, Rollout, Trajectory
 
+SURPLUS, MASKED, MEASURING = DROPPED = ("surplus", "masked", "measuring")  # why a trajectory carries no gradient
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judged:
-    """Trajectories in the order proposals, then attempts task by task; `dropped` counts those without gradient by reason.
+    """Trajectories in the order proposals, then attempts task by task.
 
+    `fates`: why each of them carries no gradient, in the same order; empty for those that are trained on.
     `extras`: the optional part of each reward (novelty, partial credit), for the roles for which it is switched on.
     """
 
     proposals: tuple[Trajectory, ...]
     attempts: tuple[Trajectory, ...]
     zero_std: dict[str, float]
-    dropped: dict[str, int]
+    fates: tuple[str, ...]
     extras: Mapping[Role, tuple[float, ...]]
 
     @property
     def batch(self) -> list[Trajectory]:
         """What the learner trains on."""
         return [item for item in (*self.proposals, *self.attempts) if item.trainable]
+
+    @property
+    def dropped(self) -> dict[str, int]:
+        """How many carry no gradient, by reason."""
+        return {reason: self.fates.count(reason) for reason in DROPPED}
 
 
 def judge(
@@ -55,7 +63,7 @@ def judge(
         proposals=tuple(trajectories[: len(proposed)]),
         attempts=tuple(trajectories[len(proposed) :]),
         zero_std=_zero_std(attempts, earned),
-        dropped=_dropped(proposed, attempts, surplus),
+        fates=_fates(proposed, attempts, surplus),
         extras=extras,
     )
 
@@ -134,8 +142,8 @@ def _zero_std(attempts: Sequence[Attempt], rewards: Sequence[float]) -> dict[str
     )
 
 
-def _dropped(proposed: Sequence[Proposed], attempts: Sequence[Attempt], surplus: Sequence[bool]) -> dict[str, int]:
-    masked = sum(not item.trainable and not extra for item, extra in zip(proposed, surplus, strict=True))
-    masked += sum(not attempt.trainable and attempt.rollout.truncated for attempt in attempts)
-    measuring = sum(not attempt.trainable and not attempt.rollout.truncated for attempt in attempts)
-    return {"surplus": sum(surplus), "masked": masked, "measuring": measuring}
+def _fates(proposed: Sequence[Proposed], attempts: Sequence[Attempt], surplus: Sequence[bool]) -> tuple[str, ...]:
+    """Of an attempt that only measures, that it does, unless it was cut by length: a masked one would be dropped anyway."""
+    fates = [SURPLUS if extra else "" if item.trainable else MASKED for item, extra in zip(proposed, surplus, strict=True)]
+    fates += ["" if item.trainable else MASKED if item.rollout.truncated else MEASURING for item in attempts]
+    return tuple(fates)

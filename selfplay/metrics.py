@@ -13,7 +13,7 @@ from selfplay.propose import DUPLICATE, KNOWN, Proposed
 from selfplay.rewards import learnability
 from selfplay.solve import Solved
 from tasks.family import Family
-from tasks.records import Kind, Role, Task, Trajectory
+from tasks.records import HELDOUT, Kind, Role, Task, Trajectory
 from telemetry.records import AttemptRow, ProposalRow, TaskRow
 
 
@@ -53,7 +53,9 @@ def _proposal_scalars(kind: Kind, items: Sequence[Proposed]) -> dict[str, float]
         return {}
     reasons = Counter(item.admission.reason for item in items if item.admission.task is None)
     scalars: dict[str, float] = {f"refusal/{kind}/{reason}": count for reason, count in reasons.items()}
-    scalars[f"valid/{kind}"] = fmean(item.admission.task is not None for item in items)
+    free = [item for item in items if item.admission.reason != HELDOUT]  # the others are no fault of the proposer's
+    if free:
+        scalars[f"valid/{kind}"] = fmean(item.admission.task is not None for item in free)
     repeats = sum(item.admission.reason in (DUPLICATE, KNOWN) for item in items)
     scalars[f"duplicate/{kind}"] = repeats / len(items)
     tasks = [item.admission.task for item in items if item.admission.task is not None]
@@ -87,7 +89,11 @@ def _reward_scalars(kind: Kind, role: Role, items: Sequence[Trajectory]) -> dict
         f"length/{kind}/{role}": fmean(len(item.rollout.completion_ids) for item in items),
     }
     rewards = [item.reward for item in items if item.trainable]
-    return scalars | ({f"reward/{kind}/{role}": fmean(rewards)} if rewards else {})
+    if rewards:
+        scalars[f"reward/{kind}/{role}"] = fmean(rewards)
+    if rewards and role is Role.PROPOSE:  # penalties can make the mean negative where learning goes well
+        scalars[f"paid/{kind}"] = fmean(reward > 0 for reward in rewards)
+    return scalars
 
 
 def _extra_scalars(judged: Judged) -> dict[str, float]:
@@ -126,6 +132,7 @@ def proposal_rows(
             kind=item.rollout.kind.value,
             role=item.rollout.role.value,
             proposal_id=item.admission.proposal_id,
+            references=" ".join(item.references),
             prompt=item.prompt,
             text=item.rollout.text,
             status=item.admission.status.value,
@@ -158,6 +165,7 @@ def attempt_rows(solved: Sequence[Solved], trajectories: Sequence[Trajectory]) -
             num_tokens=len(attempt.rollout.completion_ids),
             truncated=attempt.rollout.truncated,
             mean_logprob=fmean(attempt.rollout.logprobs) if attempt.rollout.logprobs else 0.0,
+            trained=trajectory.trainable,
         )
         for (item, attempt), trajectory in zip(attempts, trajectories, strict=True)
     )
@@ -177,6 +185,7 @@ def task_rows(solved: Sequence[Solved], step: int, version: int) -> tuple[TaskRo
             difficulty=item.task.difficulty,
             solve_rate=item.solve_rate,
             learnability=learnability(item.solve_rate),
+            fingerprint=item.task.fingerprint,
         )
         for item in solved
     )

@@ -8,11 +8,12 @@ Each kind asks for `num_fresh` prompts and `oversample` completions of each. Eve
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from configs.schema import RunConfig
 from selfplay.protocols import Buffers, Generator, Verifier
 from tasks.family import Family
-from tasks.records import Admission, AdmissionStatus, Kind, Origin, Proposal, Request, Role, Rollout, Task
+from tasks.records import HELDOUT, Admission, AdmissionStatus, Kind, Origin, Proposal, Request, Role, Rollout, Task
 from tasks.seeds import derive_seed
 
 DUPLICATE, KNOWN, TRUNCATED = "duplicate", "known", "truncated"  # reasons that are given here, not by the verifier
@@ -20,20 +21,30 @@ DUPLICATE, KNOWN, TRUNCATED = "duplicate", "known", "truncated"  # reasons that 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProposalRequest:
-    """A request with the program that an induction proposer was shown."""
+    """A request with what its prompt shows: the ids of the reference tasks and, for induction, the program."""
 
     request: Request
     program: str
+    references: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposed:
-    """A proposer's completion and what became of it. `trainable`: false when it may carry no gradient."""
+    """A proposer's completion and what became of it. `trainable`: false when it may carry no gradient.
+
+    So it is with one that is held out: a penalty would teach the proposer, proposal by proposal, what the suites hold.
+    """
 
     prompt: str
     rollout: Rollout
     admission: Admission
     trainable: bool
+    references: tuple[str, ...] = ()
+
+
+class Known(Protocol):
+    def known(self, fingerprints: Sequence[str]) -> list[bool]:
+        """Which of these tasks are held already."""
 
 
 def proposes(config: RunConfig) -> bool:
@@ -64,6 +75,7 @@ def proposal_requests(
                 max_tokens=section.max_tokens,
             ),
             program=programs[number // section.oversample],
+            references=tuple(task.task_id for task in references[number // section.oversample]),
         )
         for number in range(num_prompts * section.oversample)
     ]
@@ -74,7 +86,7 @@ def propose(generator: Generator, wanted: Sequence[ProposalRequest]) -> list[Rol
 
 
 def admit(
-    config: RunConfig, verifier: Verifier, buffers: Buffers, wanted: Sequence[ProposalRequest], rollouts: Sequence[Rollout]
+    config: RunConfig, verifier: Verifier, buffers: Known, wanted: Sequence[ProposalRequest], rollouts: Sequence[Rollout]
 ) -> list[Proposed]:
     """The verifier's word on each completion, then what is known already (see `proposer.duplicates`)."""
     proposals = [
@@ -92,7 +104,8 @@ def admit(
             prompt=item.request.prompt,
             rollout=rollout,
             admission=admission,
-            trainable=trains and not (rollout.truncated and masked),
+            trainable=trains and not (rollout.truncated and masked) and admission.reason != HELDOUT,
+            references=item.references,
         )
         for item, rollout, admission in zip(wanted, rollouts, admissions, strict=True)
     ]
@@ -117,7 +130,7 @@ def _cut(admission: Admission) -> Admission:
     return replace(admission, status=AdmissionStatus.BAD_FORMAT, reason=TRUNCATED, task=None)
 
 
-def _mark_known(buffers: Buffers, admissions: Sequence[Admission], refuse: bool) -> list[Admission]:
+def _mark_known(buffers: Known, admissions: Sequence[Admission], refuse: bool) -> list[Admission]:
     """Within a batch the first of equal tasks stays; one that is buffered is refused, or stays with the reason KNOWN."""
     tasks = [admission.task for admission in admissions if admission.task is not None]
     known = dict(zip((task.fingerprint for task in tasks), buffers.known([task.fingerprint for task in tasks]), strict=True))

@@ -2,19 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from buffers.census import Census
-from learner.weights import Publication
 from tasks.records import Admission, Answer, Draft, Kind, Origin, Proposal, Request, Rollout, Task, Trajectory, Verdict
 from telemetry.records import StepRecord
+
+if TYPE_CHECKING:
+    from learner.weights import Publication  # which imports torch: whoever only reads a run's files does without
 
 
 class Generator(Protocol):
     def generate(self, requests: Sequence[Request]) -> list[Rollout]:
         """One rollout per request, in the order of the requests."""
 
-    def load(self, publication: Publication) -> None:
+    def load(self, publication: "Publication") -> None:
         """Serve this version from now on; raises when the fingerprint of what arrived differs."""
 
 
@@ -27,6 +29,13 @@ class Verifier(Protocol):
 
     def grade(self, answers: Sequence[Answer]) -> list[Verdict]:
         """Judge each answer against its task; in order."""
+
+
+class Snapshot(Protocol):
+    """What a part was when it was taken, in host memory."""
+
+    def write(self) -> None:
+        """Writes it where it was taken for; may run in another thread while the part goes on."""
 
 
 class Buffers(Protocol):
@@ -56,7 +65,8 @@ class Buffers(Protocol):
 
     def sizes(self) -> dict[Kind, int]: ...
 
-    def save(self, path: Path) -> None: ...
+    def snapshot(self, path: Path) -> Snapshot:
+        """What is held now, to be written to the file `path`."""
 
     def load(self, path: Path) -> None: ...
 
@@ -65,10 +75,10 @@ class Learner(Protocol):
     def update(self, batch: Sequence[Trajectory], lr: float) -> dict[str, float]:
         """One joint update at this learning rate; returns scalars (loss/*, mismatch/*, entropy, grad_norm, lr)."""
 
-    def publish(self, version: int) -> Publication: ...
+    def publish(self, version: int) -> "Publication": ...
 
-    def save(self, path: Path) -> None:
-        """Writes `path`/model (Hugging Face format) and `path`/trainer (optimizer, scheduler, RNGs)."""
+    def snapshot(self, path: Path) -> Snapshot:
+        """Weights, optimizer and RNGs, to be written to `path`/model (Hugging Face format) and `path`/trainer."""
 
     def load(self, path: Path) -> None: ...
 

@@ -45,16 +45,17 @@ def choose_tasks(config: RunConfig, buffers: Buffers, fresh: Sequence[Task], ste
 
     Fewer only where the buffer has no others. A buffered task that is also new in this step is not taken twice.
     """
-    chosen: list[Task] = []
-    for name in config.family.kinds:
-        kind = Kind(name)
-        new = [task for task in fresh if task.kind is kind][: config.num_fresh(kind)]
-        draw = buffers.frontier if config.solver.top_up == "frontier" else buffers.sample
-        drawn = draw(kind, config.num_tasks(kind), derive_seed(config.seed, step, kind, "top_up"))
-        taken = {task.fingerprint for task in new}
-        others = [task for task in drawn if task.fingerprint not in taken]
-        chosen += new + others[: config.num_tasks(kind) - len(new)]
-    return chosen
+    return [task for name in config.family.kinds for task in tasks_of_kind(config, buffers, Kind(name), fresh, step)]
+
+
+def tasks_of_kind(config: RunConfig, buffers: Buffers, kind: Kind, fresh: Sequence[Task], step: int) -> list[Task]:
+    """One kind's share of `choose_tasks`."""
+    new = [task for task in fresh if task.kind is kind][: config.num_fresh(kind)]
+    draw = buffers.frontier if config.solver.top_up == "frontier" else buffers.sample
+    drawn = draw(kind, config.num_tasks(kind), derive_seed(config.seed, step, kind, "top_up"))
+    taken = {task.fingerprint for task in new}
+    others = [task for task in drawn if task.fingerprint not in taken]
+    return new + others[: config.num_tasks(kind) - len(new)]
 
 
 def attempt_requests(config: RunConfig, family: Family, tasks: Sequence[Task], step: int) -> list[Request]:
@@ -87,7 +88,8 @@ def grade(
         Answer(attempt_id=rollout.attempt_id, task=task, text=rollout.text)
         for task, rollout in zip(owners, rollouts, strict=True)
     ]
-    attempts = [_attempt(section, rollout, verdict) for rollout, verdict in zip(rollouts, verifier.grade(answers), strict=True)]
+    verdicts = verifier.grade(answers)
+    attempts = [judged_attempt(section, rollout, verdict) for rollout, verdict in zip(rollouts, verdicts, strict=True)]
     return [
         Solved(
             task=task,
@@ -102,7 +104,7 @@ def _num_attempts(section: SolverSection) -> int:
     return section.attempts + (0 if section.reuse_attempts else 1)
 
 
-def _attempt(section: SolverSection, rollout: Rollout, verdict: Verdict) -> Attempt:
+def judged_attempt(section: SolverSection, rollout: Rollout, verdict: Verdict) -> Attempt:
     """A completion cut by length is never judged as if it were whole."""
     if rollout.truncated:
         verdict = replace(verdict, status=VerdictStatus.ILL_FORMED, reason="truncated")

@@ -70,6 +70,16 @@ def prepare_model(config: RunConfig, family: Family, verifier: Verifier) -> Iter
     yield from warm_start(config.model.stand_in, family.alphabet, family.words, draw, path, config.learner.threads)
 
 
+def redrawn_tasks(config: RunConfig, family: Family, verifier: Verifier) -> list[Task]:
+    """The tasks behind all examples of the stand-in's warm start, drawn again from its seed, with those drawn ahead."""
+    section = config.model.stand_in
+    source, rng = ExampleSource(config, family, verifier), random.Random(section.seed)
+    wanted = section.warmup_steps * section.batch_size
+    for _ in range(min(wanted, section.examples or wanted)):
+        source.draw(rng)
+    return source.tasks
+
+
 class ExampleSource:
     """Draws (prompt, completion) examples of the six formats; all randomness comes from the caller's generator.
 
@@ -88,6 +98,11 @@ class ExampleSource:
         self._limit = config.model.stand_in.examples
         self._made: list[Example] = []  # where they are drawn again
         self._known: dict[str, Task | None] = {}  # by fingerprint; None: refused
+
+    @property
+    def tasks(self) -> list[Task]:
+        """All that were computed so far: those of the examples, and those shown as references."""
+        return [task for task in self._known.values() if task is not None]
 
     def draw(self, rng: random.Random) -> Example:
         """A new example; one of those made, once there are `stand_in.examples` of them."""

@@ -56,6 +56,9 @@ class Draft:
         return hashlib.blake2b(text.encode(), digest_size=12).hexdigest()
 
 
+HELDOUT = "heldout"  # the reason of a proposal that an evaluation suite holds back
+
+
 @dataclass(frozen=True, slots=True)
 class Malformed:
     """What a family's parser returns for text that it cannot read or does not allow, with a short reason code.
@@ -88,6 +91,11 @@ def attempt_id(task_id: str, step: int, attempt: int, role: Role) -> str:
     return task_id if role is Role.PROPOSE else f"{task_id}@{step}#{attempt}"
 
 
+def task_of(attempt_id: str) -> str:
+    """The task that an attempt's id names."""
+    return attempt_id.rpartition("@")[0]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
     """One completion to sample. `seed` is its own, so that batching and the number of generators cannot change it."""
@@ -108,8 +116,20 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Swap:
+    """New weights that took over within a rollout: `first_token` is the first completion token that they sampled."""
+
+    first_token: int
+    version: int
+    fingerprint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
-    """What a generator returns for a request: tokens, behaviour logprobs, and who made them with which weights."""
+    """What a generator returns for a request: tokens, behaviour logprobs, and who made them with which weights.
+
+    `policy_version` and `weight_fingerprint` are of the first token; `swaps` are the versions that took over later, in order.
+    """
 
     task_id: str
     attempt: int
@@ -126,10 +146,16 @@ class Rollout:
     weight_fingerprint: str
     sampler_id: str
     seed: int
+    swaps: tuple[Swap, ...] = ()
 
     @property
     def attempt_id(self) -> str:
         return attempt_id(self.task_id, self.step, self.attempt, self.role)
+
+    @property
+    def versions(self) -> tuple[tuple[int, int], ...]:
+        """(version, its first token) for every version that made its tokens."""
+        return ((self.policy_version, 0), *((swap.version, swap.first_token) for swap in self.swaps))
 
     @property
     def truncated(self) -> bool:

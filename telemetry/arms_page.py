@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
 
 from telemetry.arms import ENTROPY, ArmFigures, Curve, Head
 from telemetry.arms_table import arms_tables, facts_line, notes
@@ -22,7 +21,6 @@ SHARE, VALUE = ".0%", None
 
 def arms_page(head: Head, arms: Sequence[ArmFigures]) -> str:
     """The whole of experiment.html."""
-    charts = arms_figures(head, arms)
     done = sum(len(arm.by_seed) for arm in arms)
     return render_page(
         run=head.name,
@@ -30,9 +28,7 @@ def arms_page(head: Head, arms: Sequence[ArmFigures]) -> str:
         facts={"baseline": head.baseline, "tokens of each run": f"{head.token_budget:,}"},
         notes=[head.question, facts_line(head).replace("`", ""), *notes(head, arms)],
         tables=arms_tables(head, arms),
-        charts=[chart.to_html(full_html=False, include_plotlyjs=False, config={"displaylogo": False}) for chart in charts],
-        plotly=f"<script>{get_plotlyjs()}</script>" if charts else "",
-        samples=[],
+        figures=arms_figures(head, arms),
         config=head.text,
     )
 

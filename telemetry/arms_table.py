@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 
 from telemetry.arms import ArmFigures, Head, SuiteFigures
+from telemetry.markdown import markdown_table
 from telemetry.page import PageTable
 from telemetry.paired import Estimate
 
@@ -121,8 +122,7 @@ def _suite_json(suite: SuiteFigures) -> dict[str, object]:
 
 
 def _rows(table: PageTable) -> list[str]:
-    rows = [table.headings, ["---"] * len(table.headings), *table.rows]
-    return ["| " + " | ".join(cell.replace("|", r"\|") for cell in row) + " |" for row in rows]
+    return markdown_table(table.headings, table.rows).splitlines()
 
 
 def _marks(head: Head, arm: ArmFigures) -> str:

@@ -102,7 +102,7 @@ class JsonlSink:
         for name, rows in rows_of(record).items():
             if rows:
                 self._append(name, [row_dict(name, row, record.global_step) for row in rows])
-        self._append(STEPS, [_step_dict(record)])
+        self._append(STEPS, [step_dict(record)])
 
     def close(self) -> None:
         for file in self._files.values():
@@ -121,7 +121,8 @@ def row_dict(table: str, row: Row, global_step: int) -> dict[str, object]:
     return {"global_step": global_step, **finite}
 
 
-def _step_dict(record: StepRecord) -> dict[str, object]:
+def step_dict(record: StepRecord) -> dict[str, object]:
+    """A step without its rows, as it stands in JSON."""
     scalars = {name: float(value) for name, value in record.scalars.items()}
     line: dict[str, object] = {
         "global_step": record.global_step,

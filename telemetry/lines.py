@@ -16,7 +16,7 @@ def legend(kinds: Sequence[str]) -> str:
 
 
 def step_line(record: StepRecord, kinds: Sequence[str], held_out: tuple[float, float, float] | None) -> str:
-    """`step v | reward | solve rate | valid | buffers | zero-std | mismatch | tokens/s | held-out` for a self-play step."""
+    """`step v | reward | solve rate | valid | buffers | staleness | zero-std | mismatch | tokens/s | held-out` in self-play."""
     if record.phase is Phase.WARM_START:
         parts = [f"warm start {record.step}", *_pairs(record.scalars, "warm_start/")]
     elif record.phase is Phase.SEEDING:
@@ -58,6 +58,7 @@ def _self_play(scalars: Scalars, kinds: Sequence[str]) -> list[str]:
         _percent(scalars, "solve_rate/{}", kinds, "solve rate"),
         _percent(scalars, "valid/{}", kinds, "valid"),
         _buffers(scalars, kinds),
+        _one(scalars, "staleness/mean", "staleness {:.1f}"),
         _one(scalars, "zero_std", "zero-std {:.0%}"),
         _one(scalars, "mismatch/max", "mismatch {:.1e}"),
         _one(scalars, "tokens/per_s", "{:,.0f} tokens/s"),

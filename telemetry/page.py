@@ -1,64 +1,42 @@
-"""The report's page. Every value goes through Jinja's autoescape: what a model wrote is shown, never interpreted."""
+"""The page of a report: one HTML file that opens without a network, made from the templates in web/.
 
+Invariants: every value goes through Jinja's autoescape, and what models wrote reaches the page only as data that
+web/rollouts.js shows as text. The page's own security policy lets the browser run exactly the scripts that are put in
+here, by their hashes, and load nothing. Does not: know what a run is (telemetry.report).
+"""
+
+import base64
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
 
-from jinja2 import Environment, StrictUndefined
+import plotly.graph_objects as go
+from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
+from plotly.offline import get_plotlyjs
 
-TEMPLATE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<title>{{ run }}</title>
-<style>
- body { font: 15px/1.45 system-ui, sans-serif; margin: 2rem auto; max-width: 1200px; padding: 0 1rem; color: #222 }
- h1 { margin-bottom: 0 } h2 { margin-top: 2rem }
- .lead { color: #666; margin-top: .2rem } .note { background: #fff6dd; padding: .6rem .9rem; border-left: 4px solid #e0b030 }
- table { border-collapse: collapse; margin: .5rem 0 }
- td, th { padding: .25rem .7rem; border-bottom: 1px solid #ddd; text-align: left }
- th { font-weight: 600 } td.number { text-align: right; font-variant-numeric: tabular-nums }
- .charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(540px, 1fr)); gap: .5rem }
- .charts > :first-child { grid-column: 1 / -1 }
- pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; white-space: pre-wrap; word-break: break-word }
- td pre { margin: 0; padding: .2rem .4rem; max-width: 34rem }
-</style>
-{{ plotly }}
-</head>
-<body>
-<h1>{{ run }}</h1>
-<p class="lead">{{ status }}{% for name, value in facts.items() %} · {{ name }} {{ value }}{% endfor %}</p>
-{% for note in notes %}<p class="note">{{ note }}</p>
-{% endfor %}
-{% for table in tables %}
-<h2>{{ table.title }}</h2>
-<table><tr>{% for heading in table.headings %}<th>{{ heading }}</th>{% endfor %}</tr>
-{% for row in table.rows %}<tr>
-{% for cell in row %}<td{{ '' if loop.first else ' class=number' }}>{{ cell }}</td>{% endfor %}</tr>
-{% endfor %}</table>
-{% endfor %}
-{% if charts %}<h2>Curves</h2>
-<div class="charts">{% for chart in charts %}<div>{{ chart }}</div>
-{% endfor %}</div>{% endif %}
-{% for table in samples %}
-<h2>{{ table.title }}</h2>
-<table><tr>{% for heading in table.headings %}<th>{{ heading }}</th>{% endfor %}</tr>
-{% for row in table.rows %}<tr>{% for cell in row %}<td><pre>{{ cell }}</pre></td>{% endfor %}</tr>
-{% endfor %}</table>
-{% endfor %}
-{% if config %}<h2>Configuration</h2>
-<pre>{{ config }}</pre>{% endif %}
-</body>
-</html>
-"""
+from telemetry.rollouts import PackedRollouts
+
+ENVIRONMENT = Environment(
+    loader=PackageLoader("telemetry", "web"),
+    autoescape=True,
+    undefined=StrictUndefined,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
 
 
 class PageTable:
-    """A table of the page: plain text in every cell."""
+    """A table of the page: plain text in every cell. `note` stands above it, `marked` is the first cell of a row of note."""
 
-    def __init__(self, title: str, headings: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    def __init__(
+        self, title: str, headings: Sequence[str], rows: Sequence[Sequence[str]], note: str = "", marked: str | None = None
+    ) -> None:
         self.title = title
         self.headings = headings
         self.rows = rows
+        self.note = note
+        self.marked = marked
 
 
 def render_page(
@@ -68,21 +46,46 @@ def render_page(
     facts: Mapping[str, str],
     notes: Sequence[str],
     tables: Sequence[PageTable],
-    charts: Sequence[str],
-    plotly: str,
-    samples: Sequence[PageTable],
+    figures: Sequence[go.Figure],
     config: str,
+    rollouts: PackedRollouts | None = None,
 ) -> str:
-    """The whole page. `charts` and `plotly` are HTML that plotly made, whose JSON it escapes; all else is text."""
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return environment.from_string(TEMPLATE).render(
+    """The whole page. Plotly is in it only where there are figures, the viewer only where there are rollouts."""
+    names = (["charts.js"] if figures else []) + (["rollouts.js", "story.js"] if rollouts else [])
+    scripts = ([get_plotlyjs()] if figures else []) + [_source(name) for name in names]
+    return ENVIRONMENT.get_template("report.html").render(
         run=run,
         status=status,
         facts=facts,
         notes=notes,
         tables=tables,
-        charts=[Markup(chart) for chart in charts],
-        plotly=Markup(plotly),
-        samples=samples,
-        config=config,
+        figures=_json([json.loads(figure.to_json()) for figure in figures]) if figures else "",
+        num_figures=len(figures),
+        rollouts=rollouts,
+        config=visible(config),
+        style=Markup(_source("report.css")),
+        scripts=[Markup(script) for script in scripts],
+        hashes=[_hash(script) for script in scripts],
     )
+
+
+def visible(text: str) -> str:
+    """Control characters and their like written out, so that nothing unseen is in the page."""
+    return "".join(character if character.isprintable() or character in "\n\t" else repr(character)[1:-1] for character in text)
+
+
+ENVIRONMENT.filters["visible"] = visible
+
+
+def _source(name: str) -> str:
+    assert ENVIRONMENT.loader is not None, "the environment is made with a loader"
+    return ENVIRONMENT.loader.get_source(ENVIRONMENT, name)[0]
+
+
+def _hash(script: str) -> str:
+    return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+
+
+def _json(value: object) -> Markup:
+    """JSON that cannot end the script element in which it stands. Everything in it is ASCII."""
+    return Markup(json.dumps(value, separators=(",", ":")).replace("<", "\\u003c"))

@@ -22,6 +22,7 @@ class ProposalRow:
     kind: str
     role: str
     proposal_id: str
+    references: str  # ids of the tasks that the prompt showed, with spaces between them
     prompt: str
     text: str
     status: str
@@ -48,6 +49,7 @@ class AttemptRow:
     num_tokens: int
     truncated: bool
     mean_logprob: float
+    trained: bool  # false: it measured the solve rate, or was dropped, and carried no gradient
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +65,7 @@ class TaskRow:
     difficulty: float
     solve_rate: float
     learnability: float
+    fingerprint: str = ""  # of the task, as dedup and decontamination see it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +83,15 @@ class EvalRow:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """A stretch of time that something took."""
+
+    name: str
+    begin_s: float  # Unix time
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StepRecord:
     """Everything one global step has to say."""
 
@@ -92,3 +104,4 @@ class StepRecord:
     attempts: tuple[AttemptRow, ...] = ()
     tasks: tuple[TaskRow, ...] = ()
     evals: tuple[EvalRow, ...] = ()
+    spans: tuple[Span, ...] = ()  # of the step and its stages; in the trace alone

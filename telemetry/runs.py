@@ -14,10 +14,13 @@ from rich.text import Text
 
 from configs.errors import UserError
 from telemetry.history import History, read_history
+from telemetry.markdown import markdown_table
+from telemetry.notes import read_notes
 from telemetry.records import Phase
 from telemetry.status import RunStatus, config_name, live_status, read_status
 
 EXPERIMENT = "experiment.yaml"  # a folder that has it holds the runs of an experiment, and is none itself
+HEADINGS = ("run", "status", "seed", "initial", "final", "best", "time", "tokens", "buffers", "notes")
 SUITE = "deduction"  # the suite whose accuracy ranks a run: the 200 held-out problems of the journals' form
 
 
@@ -62,17 +65,26 @@ def runs_json(runs: Sequence[RunSummary]) -> str:
     return json.dumps([_plain(run) for run in runs], allow_nan=False)
 
 
+def run_json(run_dir: Path) -> str:
+    """The same object for one run."""
+    return json.dumps(_plain(_read_run(run_dir, curve=False)), allow_nan=False)
+
+
 def runs_table(runs: Sequence[RunSummary]) -> Table:
     """The leaderboard for a person; the best final accuracy is marked."""
     table = Table(title="runs, newest first", caption="accuracy on held-out deduction; + admitted by proposals since seeding")
     numeric = ("initial", "final", "best", "time", "tokens")
-    for heading in ("run", "status", "seed", "initial", "final", "best", "time", "tokens", "buffers", "notes"):
+    for heading in HEADINGS:
         table.add_column(heading, overflow="fold", justify="right" if heading in numeric else "left")
     top = max((run.final for run in runs if run.final is not None), default=None)
     for run in runs:
         style = "bold green" if run.final is not None and run.final == top else ""
         table.add_row(*(Text(cell) for cell in _cells(run)), style=style)
     return table
+
+
+def runs_markdown(runs: Sequence[RunSummary]) -> str:
+    return markdown_table(HEADINGS, [_cells(run) for run in runs])
 
 
 def _read_run(run_dir: Path, curve: bool) -> RunSummary:
@@ -82,6 +94,7 @@ def _read_run(run_dir: Path, curve: bool) -> RunSummary:
     try:
         status = read_status(run_dir) or _unstarted(run_dir)
         history = read_history(run_dir)
+        notes = [status.notes, *read_notes(run_dir)]
     except (OSError, ValueError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split())
         return RunSummary(
@@ -100,7 +113,7 @@ def _read_run(run_dir: Path, curve: bool) -> RunSummary:
         tokens=status.tokens,
         buffers=history.buffers(),
         curve=_curve(history) if curve else None,
-        notes=status.notes,
+        notes="\n".join(note for note in notes if note),
         started_at=status.started_at or started_at,
     )
 

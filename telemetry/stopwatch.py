@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from telemetry.records import Span
+
 
 class Stopwatch:
     """One step's ledger of time; it runs from construction. Make a new one for each step."""
@@ -15,6 +17,8 @@ class Stopwatch:
     def __init__(self, clock: Callable[[], float] = time.perf_counter) -> None:
         self._clock = clock
         self._start = clock()
+        self._unix_s = time.time() - self._start  # of the clock's zero
+        self._spans: list[Span] = []
         self._stages: dict[str, float] = {}
         self._open: str | None = None
 
@@ -30,7 +34,9 @@ class Stopwatch:
         try:
             yield
         finally:
-            self._stages[name] = self._stages.get(name, 0.0) + self._clock() - begin
+            seconds = self._clock() - begin
+            self._stages[name] = self._stages.get(name, 0.0) + seconds
+            self._spans.append(Span(name=name, begin_s=self._unix_s + begin, seconds=seconds))
             self._open = None
 
     def seconds(self) -> dict[str, float]:
@@ -40,3 +46,8 @@ class Stopwatch:
         step = self._clock() - self._start
         unattributed = max(0.0, step - sum(self._stages.values())) / step if step > 0 else 0.0
         return {**self._stages, "step": step, "unattributed": unattributed}
+
+    def spans(self) -> tuple[Span, ...]:
+        """Each stage where it lies in time, the whole `step` first."""
+        whole = Span(name="step", begin_s=self._unix_s + self._start, seconds=self._clock() - self._start)
+        return (whole, *self._spans)

@@ -7,7 +7,9 @@ from rich.table import Table
 from rich.text import Text
 
 from configs.schema import RunConfig
+from telemetry.alarm_log import ALARMS
 from telemetry.history import SuiteResult, read_history
+from telemetry.jsonl import read_lines
 from telemetry.status import RunStatus, read_status
 
 STAND_IN = "stand-in"
@@ -25,6 +27,17 @@ def final_summary(run_dir: Path, config: RunConfig) -> Group:
     if config.model.name_or_path == STAND_IN:
         parts.append(Text(STAND_IN_NOTE, style="italic"))
     return Group(*parts)
+
+
+def final_line(run_dir: Path) -> str:
+    """The same in one line: `finished RUN: deduction 28.0 -> 47.0 %, …; buffers …; 2 alarms; report PATH`."""
+    history = read_history(run_dir)
+    status = read_status(run_dir) or RunStatus(status="not started", run=run_dir.name)
+    suites = [f"{one.suite} {100 * one.initial[0]:.1f} -> {100 * one.final[0]:.1f} %" for one in history.suites()]
+    buffers = [f"{kind} {size['seed']} -> {size['final']}" for kind, size in history.buffers().items()]
+    alarms = sum(1 for _ in read_lines(run_dir / ALARMS))
+    parts = [", ".join(suites), f"buffers {', '.join(buffers)}" if buffers else "", f"{alarms} alarms" if alarms else ""]
+    return f"{status.status} {run_dir}: " + "; ".join(part for part in (*parts, f"report {run_dir / 'report.html'}") if part)
 
 
 def percent(measured: tuple[float, float, float]) -> str:

@@ -5,18 +5,23 @@ its offline files are read back) are skipped, and those that it lost in a crash 
 its history has neither holes nor repeats. A table keeps one name for ever; each interval adds rows to it, and the last
 word puts its whole history, made from the event files, into the summary and into one artifact.
 Nothing W&B does ends a run: its named failures are counted, the first one is told in one line, and the run goes on.
-The event files have everything; W&B has at most `table_rows` rows per table and interval.
+The event files have everything; W&B has at most `table_rows` rows per table and interval. A server that does not answer
+within PROBE_S is not waited for: the run is recorded offline. Does not: keep a slow W&B from slowing the run
+(telemetry.wandb_writer).
 
 Offline, every session is a folder of its own under RUN/wandb with the same run id; `wandb sync RUN/wandb/offline-run-*`
 makes one run of them. W&B resumes no table state offline, so a session's increments begin anew under the same name.
 """
 
+import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import wandb
+from pydantic import ValidationError
 from wandb.errors import Error as WandbError
 from wandb.sdk.lib.service.service_connection import WandbAttachFailedError
 from wandb.sdk.lib.service.service_token import WandbServiceConnectionError
@@ -26,6 +31,7 @@ from wandb.sdk.mailbox.mailbox_handle import HandleAbandonedError, ServerRespons
 from configs.schema import RunConfig
 from telemetry.jsonl import BEFORE_ALL, COLUMNS, TABLES, folder, read_records, row_dict, rows_of
 from telemetry.provenance import git_state
+from telemetry.reachable import why_unreachable
 from telemetry.records import StepRecord
 from telemetry.wandb_log import logged_step
 
@@ -38,15 +44,18 @@ FAILURES = (
     ServerResponseError,
     WandbAttachFailedError,
     WandbServiceConnectionError,
+    ValidationError,  # what W&B makes of a server that answers something else
 )
 NAMES: Mapping[str, str] = {"proposals": "proposals", "attempts": "attempts", "tasks": "tasks", "evals": "eval"}
 LOGIN_TIMEOUT_S = 30.0  # where nobody is logged in and nobody answers
+PROBE_S = 5.0  # for a server to answer anything at all
 SETTINGS: Mapping[str, Any] = {
     "silent": True,
     "console": "off",
     "reinit": "create_new",  # a handle of our own, whatever else in this process uses W&B
-    "init_timeout": 60.0,
-    "finish_timeout": 120.0,
+    "init_timeout": 30.0,
+    "finish_timeout": 60.0,
+    "finish_timeout_raises": True,
     "x_transaction_log_flush_interval": 1.0,  # how much of an offline session a crash may cost
 }
 MAX_INCREMENTS = 100  # W&B shows no more of one incremental table, and each entry lists all those before it
@@ -67,8 +76,14 @@ class WandbSink:
         self._run: wandb.Run | None = None
         if self._config.wandb != "disabled":
             self._open(config, self._config.wandb)
-            for record in read_records(run_dir, after=self._logged):
-                self.write(record)
+            self.catch_up()
+
+    def catch_up(self, until: float = math.inf) -> None:
+        """Writes what the event files have and W&B has not, up to and with the global step `until`."""
+        for record in read_records(self._run_dir, after=self._logged):
+            if record.global_step > until:
+                break
+            self.write(record)
 
     def write(self, record: StepRecord) -> None:
         if self._run is None or record.global_step <= self._logged:
@@ -113,7 +128,9 @@ class WandbSink:
                 self._run = self._start(config, "offline")
 
     def _start(self, config: RunConfig, mode: Literal["online", "offline"]) -> wandb.Run:
-        wandb.setup(wandb.Settings(silent=True, login_timeout=LOGIN_TIMEOUT_S))  # login reads only these, not those below
+        setup = wandb.setup(wandb.Settings(silent=True, login_timeout=LOGIN_TIMEOUT_S))  # login reads only these
+        if mode == "online" and (reason := why_unreachable(setup.settings.base_url, PROBE_S)):
+            raise WandbError(f"{setup.settings.base_url} does not answer ({reason}); it is recorded offline")
         run = wandb.init(
             dir=str(self._run_dir),
             mode=mode,
@@ -123,7 +140,7 @@ class WandbSink:
             name=self._run_dir.name,
             notes=config.run.notes or None,
             resume="allow",
-            config={**config.model_dump(mode="json"), "git": git_state()},
+            config={**config.model_dump(mode="json"), **_provenance(self._run_dir)},
             settings=wandb.Settings(**SETTINGS),
         )
         if run.disabled:
@@ -162,6 +179,16 @@ class WandbSink:
             if self.failures == 1:
                 reason = " ".join(str(error).split()) or type(error).__name__
                 self._warn(f"W&B could not {action}: {reason}; the run goes on, everything is in {folder(self._run_dir)}")
+
+
+def _provenance(run_dir: Path) -> dict[str, Any]:
+    """`git` and `environment`, as `environment.json` has them; a run without that file tells only the first."""
+    path = run_dir / "environment.json"
+    if not path.exists():
+        return {"git": git_state()}
+    facts = json.loads(path.read_text(encoding="utf-8"))
+    git = {name: facts.pop(name, "") for name in ("commit", "dirty")}
+    return {"git": git, "environment": {name: value for name, value in facts.items() if name != "starts"}}
 
 
 class _GrowingTable:

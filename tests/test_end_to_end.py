@@ -13,6 +13,11 @@ from typing import Any
 import psutil
 import pytest
 
+from cluster.dashboard import PANELS
+from telemetry.gauges import PREFIX, gauge
+from telemetry.wandb_sink import NAMES
+from tests.telemetry.wandb_files import read_session, sessions_of
+
 PROJECT = Path(__file__).resolve().parents[1]
 RUN_TIMEOUT_S = 480.0
 CLOCK = ("time/", "tokens/per_s")
@@ -95,6 +100,8 @@ def test_a_run_leaves_everything_that_a_user_looks_for(whole: Path) -> None:
     status = json.loads((whole / "status.json").read_text())
     assert status["status"] == "finished"
     assert (whole / "report.html").stat().st_size > 10_000
+    lanes = {event["args"]["name"] for event in json.loads((whole / "trace.json").read_text()) if event["ph"] == "M"}
+    assert {"smoke-s0", "steps", "stages", "azr-generator-0", "azr-learner-0"} <= lanes
     assert list((whole / "wandb").glob("offline-run-*/*.wandb"))
     assert {path.name for path in (whole / "checkpoints").iterdir()} >= {"step-000002", "step-000003"}
     clock = [line["global_step"] for line in steps(whole)]
@@ -111,6 +118,17 @@ def test_every_step_accounts_for_its_rollouts_its_time_and_its_mismatch(whole: P
         assert scalars["counts/trained"] + scalars["counts/dropped"] == rollouts
         for kind in ("deduction", "abduction", "induction"):
             assert {f"reward/{kind}/solve", f"solve_rate/{kind}", f"valid/{kind}", f"buffer/{kind}"} <= scalars.keys()
+
+
+def test_a_run_sets_every_gauge_of_the_dashboard(whole: Path) -> None:
+    alarms = {"alarm"}  # each needs steps to go by, more than this run has
+    told = {gauge(name, 0.0).name.removeprefix(PREFIX) for line in steps(whole) for name in line["scalars"]}
+    assert {name for panel in PANELS for name in panel.gauges} - alarms - {"global_step", "policy_version"} <= told
+
+
+def test_telemetry_takes_little_of_a_step(whole: Path) -> None:
+    timed = [line["scalars"] for line in steps(whole) if line["phase"] == "self_play" and line["step"] > 0]
+    assert sum(scalars["time/telemetry"] for scalars in timed) < 0.1 * sum(scalars["time/step"] for scalars in timed)
 
 
 def test_the_last_checkpoint_is_a_hugging_face_model(whole: Path) -> None:
@@ -135,6 +153,43 @@ def test_two_generators_and_a_kill_in_the_middle_give_the_same_curve(whole: Path
     process = start(arguments, log)
     finish(process, log)
     assert curve(tmp_path / "smoke-s0") == curve(whole)
+    assert audited(tmp_path / "smoke-s0") == audited(whole)
+    assert_wandb_has_it_all(tmp_path / "smoke-s0")
+
+
+def audited(run: Path) -> dict[str, Any]:
+    """The run's balance, which must hold."""
+    command = [sys.executable, "-m", "cluster.cli", "audit", str(run), "--json"]
+    done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    balance: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    assert balance["lost"] == balance["duplicated"] == balance["in_flight"] == 0
+    assert balance["trained"] > 0
+    return balance
+
+
+def assert_wandb_has_it_all(run: Path) -> None:
+    """One run id and one clock over the kill, each step once, each table under one name with all its rows."""
+    status = json.loads((run / "status.json").read_text())
+    sessions = sessions_of(run)
+    files = [read_session(session) for session in sessions]
+    assert len(files) == 2
+    assert {file.run_id for file in files} <= {status["wandb_run_id"], ""}  # "" when nothing was written before the kill
+    history = [row for file in files for row in file.history]
+    assert [row["_step"] for row in history] == [line["global_step"] for line in steps(run)]
+    assert all(row["global_step"] == row["_step"] for row in history)
+    assert history[0]["warm_start/loss"] > 0, "W&B is there before the warm start"
+    for name, table in NAMES.items():
+        lines = [json.loads(line) for line in (run / "telemetry" / f"{name}.jsonl").read_text().splitlines()]
+        logged = [row for file, session in zip(files, sessions, strict=True) for row in file.tables(table, session)]
+        assert {row[0] for row in logged} == {line["step"] for line in lines}
+        assert files[-1].summary[table]["nrows"] == len(logged)
+    last = files[-1]
+    assert last.config["seed"] == 0
+    assert last.config["environment"]["packages"]["ray"]
+    assert "commit" in last.config["git"]
+    assert last.summary["status"] == "finished"
+    assert any(name.startswith(f"tables-{status['wandb_run_id']}") for name in last.artifacts)
 
 
 def kill_after_step(process: subprocess.Popen[bytes], run: Path, step: int, log: Path) -> None:

@@ -100,5 +100,20 @@ def fill(program: str, texts: list[str]) -> str:
     return render(replace_leaves(tree, texts))
 
 
+def unordered(tree: Expression) -> str:
+    """The same text for expressions that differ only in the order of the operands of + and *."""
+    if isinstance(tree, Leaf):
+        return tree.text
+    sides = [unordered(tree.left), unordered(tree.right)] if tree.symbol == "-" else sorted(_operands(tree, tree.symbol))
+    return f"({f' {tree.symbol} '.join(sides)})"
+
+
+def _operands(tree: Expression, symbol: str) -> list[str]:
+    """Of a whole chain of this operator."""
+    if isinstance(tree, Leaf) or tree.symbol != symbol:
+        return [unordered(tree)]
+    return _operands(tree.left, symbol) + _operands(tree.right, symbol)
+
+
 def format_operands(operands: list[int]) -> str:
     return ", ".join(map(str, operands))

@@ -23,13 +23,14 @@ from tasks.arithmetic.expression import (
     render,
     split,
     symbols,
+    unordered,
 )
 from tasks.arithmetic.generate import heldout_suites, random_draft
 from tasks.arithmetic.heldout import HeldOut
 from tasks.arithmetic.options import ArithmeticOptions
 from tasks.arithmetic.rows import read_rows, show_row
 from tasks.options import read_options
-from tasks.records import Draft, Kind, Malformed, Proposal, Task
+from tasks.records import HELDOUT, Draft, Kind, Malformed, Proposal, Task
 
 _NUMBER = re.compile(r"-?\d{1,40}(?!\d)")
 _NUMBERS = re.compile(r"-?\d{1,40}(?:\s*,\s*-?\d{1,40})*(?!\d)")
@@ -84,7 +85,7 @@ class ArithmeticFamily:
 
     def parse_proposal(self, proposal: Proposal) -> Draft | Malformed:
         draft = self._inputs_draft(proposal) if proposal.kind is Kind.INDUCTION else self._expression_draft(proposal)
-        return Malformed("heldout", well_formed=True) if isinstance(draft, Draft) and draft in self._heldout else draft
+        return Malformed(HELDOUT, well_formed=True) if isinstance(draft, Draft) and draft in self._heldout else draft
 
     def _expression_draft(self, proposal: Proposal) -> Draft | Malformed:
         tree = parse(proposal.text)
@@ -181,6 +182,16 @@ class ArithmeticFamily:
             draft = random_draft(kind, self.options, rng)
             if draft not in self._heldout:
                 return draft
+
+    def is_heldout(self, draft: Draft) -> bool:
+        """Whether it is refused as a proposal, for what it is or for what it gives away."""
+        return draft in self._heldout
+
+    def likeness(self, draft: Draft) -> str:
+        """The problem, whatever the order of the operands of + and *. Deduction and abduction only."""
+        tree = parse(fill(draft.program, draft.inputs[0].split(", ")))
+        assert tree is not None, f"a filled program must parse: {draft.program}"
+        return unordered(tree)
 
     def heldout(self) -> Mapping[str, Sequence[Draft]]:
         return self._heldout.suites

@@ -22,7 +22,7 @@ from tasks.mixed.programs import Phrase, Sort, list_program, parse_call, phrase,
 from tasks.mixed.suites import heldout_suites, mixed_datasets
 from tasks.mixed.wording import instruction
 from tasks.options import read_options
-from tasks.records import Draft, Kind, Malformed, Proposal, Role, Task
+from tasks.records import HELDOUT, Draft, Kind, Malformed, Proposal, Role, Task
 
 MAX_TRIES = 1000
 _VERB = {Kind.DEDUCTION: "calculate", Kind.ABDUCTION: "find"}
@@ -64,7 +64,7 @@ class MixedFamily:
 
     def parse_proposal(self, proposal: Proposal) -> Draft | Malformed:
         draft = self._read(proposal)
-        return Malformed("heldout", well_formed=True) if isinstance(draft, Draft) and draft in self._heldout else draft
+        return Malformed(HELDOUT, well_formed=True) if isinstance(draft, Draft) and draft in self._heldout else draft
 
     def _read(self, proposal: Proposal) -> Draft | Malformed:
         if proposal.kind is not Kind.INDUCTION:
@@ -136,6 +136,16 @@ class MixedFamily:
             if draft not in self._heldout:
                 return draft
         raise ValueError(f"the bounds of the generator leave no {kind} task that is not held out; widen them")
+
+    def is_heldout(self, draft: Draft) -> bool:
+        """Whether it is refused as a proposal, for what it is or for what it gives away."""
+        return draft in self._heldout
+
+    def likeness(self, draft: Draft) -> str:
+        """As in the arithmetic family; the items of a list come in any order."""
+        if sort_of(draft.program) is Sort.ARITHMETIC:
+            return self._arithmetic.likeness(draft)
+        return phrase(draft.program, sorted(draft.inputs[0].split(", ")))
 
     def heldout(self) -> Mapping[str, Sequence[Draft]]:
         return self._suites

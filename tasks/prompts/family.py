@@ -90,6 +90,10 @@ class PromptsFamily:
             raise ConfigError(f"family prompts has no {kind}; set family.kinds=[deduction]")
         return rng.choice(self._train)
 
+    def is_heldout(self, draft: Draft) -> bool:
+        """By its prompt, whatever the answer."""
+        return is_heldout(draft.program, self.options.heldout_share)
+
     def heldout(self) -> Mapping[str, Sequence[Draft]]:
         return {Kind.DEDUCTION.value: self._heldout} if self._heldout else {}
 

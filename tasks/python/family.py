@@ -12,6 +12,7 @@ and dropped for want of a benefit (its appendix D.2), are left out.
 import ast
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from statistics import fmean
 
@@ -25,7 +26,7 @@ from tasks.python.prompts import block, completion, propose_prompt, shown_value,
 from tasks.python.reading import parse_tree
 from tasks.python.source import Program, read_program
 from tasks.python.vocabulary import ALPHABET, WORDS
-from tasks.records import Draft, Kind, Malformed, Proposal, Task
+from tasks.records import HELDOUT, Draft, Kind, Malformed, Proposal, Task
 
 IDENTITY = "def f(a):\n    return a"
 ZERO_INPUTS = ("'Hello world'", "1", "[2, 3]", "{'a': 4}", "(5, 'six')", "7.5", "None", "True", "''", "[[8], []]")
@@ -57,7 +58,7 @@ class PythonFamily:
             draft = read_inputs(self.options, proposal.program, proposal.text)
         else:
             draft = read_task(self.options, proposal.kind, proposal.text)
-        return Malformed("heldout", well_formed=True) if isinstance(draft, Draft) and draft in self._heldout else draft
+        return Malformed(HELDOUT, well_formed=True) if isinstance(draft, Draft) and draft in self._heldout else draft
 
     def parse_answer(self, task: Task, text: str) -> str | Malformed:
         return read_answer(self.options, task, text)
@@ -106,6 +107,11 @@ class PythonFamily:
             draft = random_draft(kind, self.options, rng)
             if draft not in self._heldout:
                 return draft
+
+    def is_heldout(self, draft: Draft) -> bool:
+        """Whether it is refused as a proposal; also for a draft that comes without its program's normal form."""
+        read = read_program(draft.program, self.options.limits)
+        return (replace(draft, normal=read.normal) if isinstance(read, Program) else draft) in self._heldout
 
     def heldout(self) -> Mapping[str, Sequence[Draft]]:
         return self._heldout.suites

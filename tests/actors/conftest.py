@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qw
 from actors.fleet import Berth
 from actors.placement import berth
 from actors.vllm_engine import VllmEngine
+from cluster.patience import patiently
 from configs.system_sections import GeneratorsSection
 from learner.weights import Publication, pack
 from tasks.records import Kind, Request, Role
@@ -106,9 +107,11 @@ def make_requests() -> Callable[..., list[Request]]:
 @pytest.fixture(scope="module")
 def ray_cluster() -> Iterator[None]:
     """A local Ray of its own, ended with the module: others start theirs by the program's own code."""
-    ray.init(
-        address="local", num_cpus=4, include_dashboard=False, object_store_memory=200 * 2**20, log_to_driver=False,
-        logging_level=logging.ERROR,
+    patiently(
+        lambda: ray.init(
+            address="local", num_cpus=4, include_dashboard=False, object_store_memory=200 * 2**20, log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
     )  # fmt: skip
     yield
     ray.shutdown()

@@ -162,7 +162,7 @@ def test_the_buffers_keep_their_tasks_through_a_save_and_a_load(
     assert first.add([task(1), task(2), task(1)], [0.5, None, None]) == [True, True, False]
     assert first.known(["f1", "f9"]) == [True, False]
     first.record({"f2": 0.25})
-    first.save(tmp_path / "buffers.json")
+    first.snapshot(tmp_path / "buffers.json").write()
     second.load(tmp_path / "buffers.json")
     assert second.sizes() == {Kind.DEDUCTION: 2}
     assert second.sample(Kind.DEDUCTION, 2, 7) == first.sample(Kind.DEDUCTION, 2, 7)
@@ -178,6 +178,7 @@ def test_the_learners_publication_reaches_a_generator_and_update_moves_it(
     make_requests: MakeRequests,
     make_berth: MakeBerth,
     world_size: int,
+    tmp_path: Path,
 ) -> None:
     config = LearnerSection(threads=1, world_size=world_size)
     spec = LearnerSpec(model_path=str(tiny_model), config=config, dtype="float32", seed=0, timeout_s=60.0)
@@ -194,5 +195,12 @@ def test_the_learners_publication_reaches_a_generator_and_update_moves_it(
     batch = [Trajectory(rollout=rollout, reward=0.0, advantage=(-1.0) ** i) for i, rollout in enumerate(rollouts)]
     scalars = learner.update(batch, 1e-3)
     assert scalars["mismatch/max"] <= 1e-3
-    assert learner.publish(2).manifest.fingerprint != before.manifest.fingerprint
+    after = learner.publish(2).manifest.fingerprint
+    assert after != before.manifest.fingerprint
+    snapshot = learner.snapshot(tmp_path)
+    learner.update(batch, 1e-3)  # a snapshot holds what was when it was taken
+    snapshot.write()
+    assert learner.publish(3).manifest.fingerprint != after
+    learner.load(tmp_path)
+    assert learner.publish(4).manifest.fingerprint == after
     learner.close()

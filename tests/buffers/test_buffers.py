@@ -99,17 +99,17 @@ def test_a_snapshot_restores_order_and_solve_rates_so_that_a_resumed_run_draws_t
     buffers = filled(20)
     buffers.add([task(3, Kind.INDUCTION)], [0.25])
     buffers.record({"deduction-4": 0.5, "gone": 1.0})
-    buffers.save(tmp_path / "buffers.json")
+    buffers.snapshot(tmp_path / "buffers.json").write()
     restored = filled(5)
     restored.load(tmp_path / "buffers.json")
     assert restored.sample(Kind.DEDUCTION, 6, 8) == buffers.sample(Kind.DEDUCTION, 6, 8)
-    restored.save(tmp_path / "again.json")
+    restored.snapshot(tmp_path / "again.json").write()
     assert (tmp_path / "again.json").read_bytes() == (tmp_path / "buffers.json").read_bytes()
 
 
 def test_a_snapshot_of_a_version_that_kept_more_still_loads(tmp_path: Path) -> None:
     path = tmp_path / "buffers.json"
-    filled(2).save(path)
+    filled(2).snapshot(path).write()
     lines = [json.dumps(json.loads(line) | {"times_solved": 3}) for line in path.read_text().splitlines()]
     path.write_text("\n".join(lines) + "\n")
     restored = TaskBuffers(KINDS, 5)
@@ -119,7 +119,7 @@ def test_a_snapshot_of_a_version_that_kept_more_still_loads(tmp_path: Path) -> N
 
 def test_a_torn_snapshot_is_named_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "buffers.json"
-    filled(3).save(path)
+    filled(3).snapshot(path).write()
     path.write_text(path.read_text()[:-20])
     with pytest.raises(UserError, match="line 3 cannot be read"):
         TaskBuffers(KINDS, 5).load(path)

@@ -94,7 +94,7 @@ def test_the_census_is_a_recount_of_what_is_held_however_tasks_were_evicted(
 def test_a_snapshot_is_counted_as_it_is_loaded(tmp_path: Path) -> None:
     buffers = TaskBuffers([Kind.DEDUCTION], 10, TRAITS)
     buffers.add([task("a + b", "1, 2"), task("a - b", "1, 2"), task("a + b", "1, 22")], [None] * 3)
-    buffers.save(tmp_path / "buffers.json")
+    buffers.snapshot(tmp_path / "buffers.json").write()
     restored = TaskBuffers([Kind.DEDUCTION], 10, TRAITS)
     restored.add([task("a * b", "1, 2")], [None])
     restored.load(tmp_path / "buffers.json")

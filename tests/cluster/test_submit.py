@@ -18,7 +18,7 @@ import pytest
 from cluster.arm_runs import plan_runs
 from cluster.experiment import load_experiment
 from cluster.launch import free_port
-from cluster.submit import entrypoint, environment, metadata, path_in_project
+from cluster.submit import entrypoint, environment, path_in_project, run_metadata
 from configs.errors import ConfigError
 from configs.loader import load_config
 
@@ -51,7 +51,7 @@ def test_a_config_outside_the_project_cannot_travel(tmp_path: Path) -> None:
 
 
 def test_metadata_tells_run_and_seed() -> None:
-    assert metadata(load_config("smoke", ["seed=4"])) == {"run": "smoke-s4", "seed": "4", "model": "stand-in"}
+    assert run_metadata(load_config("smoke", ["seed=4"])) == {"run": "smoke-s4", "seed": "4", "model": "stand-in"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

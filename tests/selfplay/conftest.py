@@ -2,7 +2,8 @@
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -79,12 +80,21 @@ class FakeLearner:
     def publish(self, version: int) -> Publication:
         return Publication(manifest=WeightManifest(version=version, fingerprint="fake", tensors=()), buckets=(np.zeros(1),))
 
-    def save(self, path: Path) -> None:
-        (path / "trainer").mkdir()
-        (path / "trainer" / "weight.json").write_text(json.dumps(self.weight))
+    def snapshot(self, path: Path) -> "FakeSnapshot":
+        return FakeSnapshot(path, self.weight)
 
     def load(self, path: Path) -> None:
         self.weight = json.loads((path / "trainer" / "weight.json").read_text())
+
+
+@dataclass(frozen=True)
+class FakeSnapshot:
+    path: Path
+    weight: float
+
+    def write(self) -> None:
+        (self.path / "trainer").mkdir()
+        (self.path / "trainer" / "weight.json").write_text(json.dumps(self.weight))
 
 
 class RecordingTelemetry:
@@ -95,7 +105,7 @@ class RecordingTelemetry:
         self.records.append(record)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def small_config() -> RunConfig:
     return RunConfig(
         tasks_per_kind=4,
@@ -114,6 +124,12 @@ def make_parts(verifier: FamilyVerifier) -> Parts:
         learner=FakeLearner(),
         telemetry=RecordingTelemetry(),
     )
+
+
+@pytest.fixture(scope="session")
+def build_parts(verifier: FamilyVerifier) -> Callable[[], Parts]:
+    """New parts at each call, for a property that needs them anew for each example."""
+    return lambda: make_parts(verifier)
 
 
 @pytest.fixture

@@ -121,3 +121,15 @@ def test_the_shape_of_learnability_pays_the_proposer_and_changes_no_instrument(
                 assert ours.scalars[name] == theirs.scalars[name]
     rewards = [{row.proposal_id: row.reward for record in records for row in record.proposals} for records in (plain, shaped)]
     assert rewards[0] != rewards[1]
+
+
+def test_paid_is_the_share_of_trained_proposals_that_earn_more_than_0(
+    small_config: RunConfig, family: ArithmeticFamily, parts: Parts, tmp_path: Path
+) -> None:
+    seen = set()
+    for record in play(small_config, family, parts, tmp_path)[1:]:
+        for kind in Kind:
+            rewards = [row.reward for row in record.proposals if row.kind == kind and row.reward is not None]
+            assert record.scalars[f"paid/{kind}"] == pytest.approx(sum(reward > 0 for reward in rewards) / len(rewards))
+            seen.add(record.scalars[f"paid/{kind}"] > 0)
+    assert seen == {False, True}

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tasks.arithmetic.expression import VARIABLES, Leaf, Operation, fill, leaves, parse, render, split, symbols
+from tasks.arithmetic.expression import VARIABLES, Leaf, Operation, fill, leaves, parse, render, split, symbols, unordered
 
 numbers = st.integers(0, 10**6).map(lambda value: Leaf(str(value)))
 trees = st.recursive(
@@ -78,3 +78,21 @@ def test_normal_form_has_only_the_parentheses_that_are_needed(text: str, normal:
     tree = parse(text)
     assert tree is not None
     assert render(tree) == normal
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "alike"),
+    [
+        ("5 + 3", "3 + 5", True),
+        ("2 + 5 + 3", "3 + 2 + 5", True),
+        ("4 * (5 + 3)", "(3 + 5) * 4", True),
+        ("5 - 3", "3 - 5", False),
+        ("5 + 3 * 2", "3 + 5 * 2", False),
+        ("(5 - 3) - 2", "5 - (3 - 2)", False),
+    ],
+)
+def test_expressions_are_alike_when_only_the_order_of_sums_and_products_differs(left: str, right: str, alike: bool) -> None:
+    trees = parse(left), parse(right)
+    assert trees[0] is not None
+    assert trees[1] is not None
+    assert (unordered(trees[0]) == unordered(trees[1])) == alike

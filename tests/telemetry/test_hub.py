@@ -10,18 +10,18 @@ from rich.console import Console
 
 from configs.errors import UserError
 from configs.schema import RunConfig
+from telemetry.console import ConsoleSink, View
 from telemetry.hub import TelemetryHub
 from telemetry.jsonl import folder, read_lines
 from telemetry.records import Phase, StepRecord
 
+KINDS = ("deduction", "abduction", "induction")
 Records = Callable[..., StepRecord]
 Configs = Callable[..., RunConfig]
 
 
-def open_hub(run_dir: Path, config: RunConfig, resume: int | None = None, screen: Console | None = None) -> TelemetryHub:
-    return TelemetryHub(
-        run_dir, config, resume_global_step=resume, wandb_run_id="abc", console=screen is not None, screen=screen
-    )
+def open_hub(run_dir: Path, config: RunConfig, resume: int | None = None, view: View | None = None) -> TelemetryHub:
+    return TelemetryHub(run_dir, config, resume_global_step=resume, wandb_run_id="abc", console=False, view=view)
 
 
 def steps_of(run_dir: Path) -> list[int]:
@@ -119,7 +119,8 @@ def test_record_after_close_is_an_error(tmp_path: Path, make_record: Records, ma
 
 def test_console_lines_say_what_a_step_did(tmp_path: Path, make_record: Records, make_config: Configs) -> None:
     text = io.StringIO()
-    hub = open_hub(tmp_path, make_config(), screen=Console(file=text, width=60, soft_wrap=True, highlight=False))
+    console = Console(file=text, width=60, soft_wrap=True, highlight=False)
+    hub = open_hub(tmp_path, make_config(), view=ConsoleSink(KINDS, warmup_steps=20, console=console))
     for step in range(1, 4):
         hub.emit(make_record(step, Phase.WARM_START))
     hub.emit(make_record(4, accuracy=0.385))

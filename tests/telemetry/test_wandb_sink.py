@@ -2,11 +2,12 @@ import io
 import json
 import pickle
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 import wandb
@@ -19,6 +20,9 @@ from telemetry.hub import TelemetryHub
 from telemetry.jsonl import COLUMNS
 from telemetry.records import Phase, StepRecord
 from telemetry.wandb_sink import WandbSink, is_due, spread
+from telemetry.wandb_writer import END_S, WandbWriter
+from tests.telemetry.fake_wandb import FakeWandbServer
+from tests.telemetry.wandb_files import read_session, sessions_of
 
 Records = Callable[..., StepRecord]
 Configs = Callable[..., RunConfig]
@@ -56,10 +60,6 @@ print(json.dumps([sink.failures, told]))
 """
 
 
-def sessions_of(run_dir: Path) -> list[Path]:
-    return sorted((run_dir / "wandb").glob("offline-run-*"))
-
-
 def run_and_kill(tmp_path: Path, run_dir: Path, config: RunConfig, records: Sequence[StepRecord], wait_s: float) -> None:
     handover = tmp_path / "handover"
     handover.write_bytes(pickle.dumps((run_dir, config, records)))
@@ -70,20 +70,20 @@ def run_and_kill(tmp_path: Path, run_dir: Path, config: RunConfig, records: Sequ
 @pytest.mark.slow
 @pytest.mark.parametrize(("wait_s", "lost"), [(0.0, True), (3.0, False)])  # W&B writes its file once a second
 def test_offline_run_keeps_one_id_one_clock_and_all_rows_over_a_kill_and_a_resume(
-    wait_s: float, lost: bool, tmp_path: Path, make_record: Records, make_config: Configs, read_wandb: Callable[[Path], Any]
+    wait_s: float, lost: bool, tmp_path: Path, make_record: Records, make_config: Configs
 ) -> None:
     run_dir, config = tmp_path / "tiny-s3", make_config("offline")
     first = [make_record(step, Phase.WARM_START) for step in (1, 2)] + [make_record(3, accuracy=0.4)]
     run_and_kill(tmp_path, run_dir, config, [*first, *(make_record(step) for step in (4, 5, 6))], wait_s)
     [killed] = sessions_of(run_dir)
-    assert (len(read_wandb(killed).history) < 6) == lost
+    assert (len(read_session(killed).history) < 6) == lost
     hub = TelemetryHub(run_dir, config, resume_global_step=4, wandb_run_id="run1", console=False)
     for step in (5, 6, 7, 8):
         hub.emit(make_record(step, accuracy=0.6 if step == 8 else None))
     hub.close("finished", {"final/deduction": 0.6})
 
     paths = sessions_of(run_dir)
-    files = [read_wandb(path) for path in paths]
+    files = [read_session(path) for path in paths]
     assert {file.run_id for file in files} <= {"run1", ""}  # "" when the kill came before anything was written
     assert files[1].run_id == "run1"
     assert files[1].config["seed"] == 3
@@ -139,27 +139,83 @@ def test_wandb_that_cannot_start_does_not_stop_the_run(
     assert "W&B could not start" in told[0]
 
 
+@pytest.fixture
+def online(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Somebody is logged in, to a server at a port where nothing listens."""
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+
+
 @pytest.mark.slow
-def test_online_run_that_reaches_nobody_is_recorded_offline(
+@pytest.mark.parametrize("trouble", ["refuses", "is silent", "nobody is logged in"])
+def test_online_run_that_reaches_nobody_is_recorded_offline_at_once(
     tmp_path: Path,
     make_record: Records,
     make_config: Configs,
     monkeypatch: pytest.MonkeyPatch,
-    read_wandb: Callable[[Path], Any],
+    online: None,
+    trouble: str,
 ) -> None:
-    for name in ("WANDB_API_KEY", "WANDB_IDENTITY_TOKEN_FILE"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))  # nobody is logged in
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
-    monkeypatch.setattr("sys.stdin", io.StringIO())
-    told: list[str] = []
-    sink = WandbSink(tmp_path, make_config("online"), run_id="run5", warn=told.append)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        if trouble == "is silent":
+            monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        if trouble == "nobody is logged in":
+            monkeypatch.delenv("WANDB_API_KEY")
+            monkeypatch.setattr("sys.stdin", io.StringIO())
+        wandb.teardown()  # what an earlier test made of the environment
+        told: list[str] = []
+        begun = time.monotonic()
+        sink = WandbSink(tmp_path, make_config("online"), run_id="run5", warn=told.append)
+        waited_s = time.monotonic() - begun
     sink.write(make_record(1))
     sink.close("finished", {})
+    assert waited_s < 60, "the probe gives up after 5 s; the rest is W&B's service, started twice on a busy machine"
     assert len(told) == 1
+    assert "does not answer" in told[0]
     [session] = sessions_of(tmp_path)
-    assert [row["_step"] for row in read_wandb(session).history] == [1]
+    assert [row["_step"] for row in read_session(session).history] == [1]
+
+
+@pytest.mark.slow
+def test_a_server_that_falls_silent_costs_the_run_nothing(
+    tmp_path: Path, make_record: Records, make_config: Configs, monkeypatch: pytest.MonkeyPatch, online: None
+) -> None:
+    server = FakeWandbServer()
+    monkeypatch.setenv("WANDB_BASE_URL", server.url)
+    wandb.teardown()
+    told: list[str] = []
+    try:
+        sink = WandbSink(tmp_path, make_config("online", tables_every=1), run_id="run6", warn=told.append)
+        assert not told, "the server was there"
+        writer = WandbWriter(sink, told.append, patience_s=5.0)
+        writer.write(make_record(1))
+        server.fall_silent()
+        seconds = []
+        for step in range(2, 200):
+            begun = time.perf_counter()
+            writer.write(make_record(step, accuracy=0.5))
+            seconds.append(time.perf_counter() - begun)
+        begun = time.monotonic()
+        writer.close("finished", {})
+        closed_s = time.monotonic() - begun
+    finally:
+        server.close()
+    assert max(seconds) < 0.5, "a write is a place in a queue"
+    assert closed_s < 5.0 + END_S + 5.0
+    assert told
+
+
+@pytest.mark.slow
+def test_what_a_run_was_made_with_is_in_its_configuration(tmp_path: Path, make_config: Configs) -> None:
+    facts = {"commit": "abc", "dirty": True, "packages": {"ray": "2.60.0"}, "host": "h", "starts": [1], "argv": ["azr"]}
+    (tmp_path / "environment.json").write_text(json.dumps(facts))
+    WandbSink(tmp_path, make_config("offline"), run_id="run7", warn=pytest.fail).close("finished", {})
+    config = read_session(*sessions_of(tmp_path)).config
+    assert config["git"] == {"commit": "abc", "dirty": True}
+    assert config["environment"] == {"packages": {"ray": "2.60.0"}, "host": "h", "argv": ["azr"]}
+    assert config["seed"] == 3
 
 
 def test_disabled_wandb_leaves_no_trace(tmp_path: Path, make_record: Records, make_config: Configs) -> None:

@@ -1,0 +1,226 @@
+"""Generators for the asynchronous pipeline: an engine loop per actor, and the driver's side of it.
+
+    driver    submit: requests of one turn of its event loop go out in one call ──▶ actor: engine loop
+              load: references of the buckets ────────────────────────────────────▶ fetched while the engine goes on
+              collect: one call is always open ◀── whatever is done, at the latest after `BEAT_S`, with the health
+
+Invariant: every request that was submitted comes back through `collect` once, or its future fails: with GeneratorDied when
+the process is gone, else with what went wrong. Who is chosen, and how long one waits, is the router's business.
+"""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from functools import partial
+from typing import Any, Literal
+
+from ray.exceptions import ActorDiedError, ActorUnavailableError, RayError, RayTaskError
+
+from actors.deadline import RESUME, first_line
+from actors.engine_loop import EngineLoop
+from actors.engines import make_engine
+from actors.fleet import Berth, Fleet
+from actors.proxies import Remote
+from configs.errors import UserError
+from configs.play_sections import ModelSection
+from configs.system_sections import GeneratorsSection, PipelineSection
+from learner.weights import Publication
+from selfplay.pipeline.protocols import GeneratorDied, Health
+from selfplay.pipeline.router import Router
+from tasks.records import Request, Rollout
+
+BEAT_S = 2.0
+Asked = tuple[int, Request, int]  # the driver's key, the request, the oldest version
+Answer = tuple[int, Rollout | UserError]
+
+
+class StreamingGeneratorActor:
+    """One engine in one process; all methods share one event loop, the engine has a thread of its own."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="engine")
+        self._done: asyncio.Queue[Answer] = asyncio.Queue()
+        self._engine_loop: EngineLoop | None = None
+        self._timeout_s = 0.0
+        self._works: list[asyncio.Task[None]] = []
+
+    def __repr__(self) -> str:
+        return self._name  # Ray's log prefix
+
+    async def start(
+        self,
+        model_path: str,
+        generators: GeneratorsSection,
+        model: ModelSection,
+        swap: Literal["drain", "keep"],
+        timeout_s: float,
+    ) -> int:
+        """Builds and warms the engine and begins to serve; returns this process' id."""
+        self._timeout_s = timeout_s
+        build = partial(make_engine, model_path, generators, model, self._name)
+        engine = await asyncio.get_running_loop().run_in_executor(self._thread, build)
+        self._engine_loop = EngineLoop(engine, self._name, swap, self._thread)
+        self._works.append(asyncio.create_task(self._engine_loop.serve()))
+        return os.getpid()
+
+    async def submit(self, asked: Sequence[Asked]) -> None:
+        for key, request, oldest in asked:
+            self._serving().submit(request, oldest).add_done_callback(partial(self._answered, key))
+
+    async def load(self, publication: Publication) -> None:
+        """Fetches the buckets (zero-copy views of the object store); the engine takes them when it is ready."""
+        self._works.append(asyncio.create_task(self._fetch(publication)))
+
+    async def collect(self) -> tuple[list[Answer], Health]:
+        """What is done by now; waits for something at most a beat. Raises what broke the engine or a load."""
+        answers: list[Answer] = []
+        try:
+            async with asyncio.timeout(BEAT_S):
+                answers.append(await self._done.get())
+        except TimeoutError:
+            pass
+        while not self._done.empty():
+            answers.append(self._done.get_nowait())
+        for work in [work for work in self._works if work.done()]:
+            self._works.remove(work)
+            work.result()
+        return answers, self._serving().health()[0]
+
+    async def close(self) -> None:
+        for work in self._works:
+            work.cancel()
+        if self._engine_loop is not None:
+            await asyncio.to_thread(self._engine_loop.close)
+
+    async def _fetch(self, publication: Publication) -> None:
+        async def buckets() -> tuple[Any, ...]:
+            return tuple([await bucket for bucket in publication.buckets])
+
+        try:
+            fetched = await asyncio.wait_for(buckets(), self._timeout_s)
+        except TimeoutError:
+            raise UserError(
+                f"{self._name} got no weights of version {publication.manifest.version} from azr-learner-0 within "
+                f"{self._timeout_s:g} s; look at the object store and the network, or raise cluster.call_timeout_s; {RESUME}"
+            ) from None
+        self._serving().load(replace(publication, buckets=fetched))
+
+    def _answered(self, key: int, answer: asyncio.Future[Rollout]) -> None:
+        if answer.cancelled():
+            return
+        error = answer.exception()
+        if error is None:
+            self._done.put_nowait((key, answer.result()))
+        else:
+            self._done.put_nowait((key, error if isinstance(error, UserError) else UserError(first_line(error))))
+
+    def _serving(self) -> EngineLoop:
+        if self._engine_loop is None:
+            raise RuntimeError(f"{self._name} was not started")
+        return self._engine_loop
+
+
+class StreamingProxy:
+    """The driver's side of one actor; implements `selfplay.pipeline.protocols.StreamingGenerator`."""
+
+    def __init__(self, actor: Any, name: str) -> None:
+        self._actor, self._name = actor, name
+        self._open: dict[int, asyncio.Future[Rollout]] = {}
+        self._outbox: list[Asked] = []
+        self._num_asked = 0
+        self._dead = False
+        self._health = Health(name=name, version=-1)
+
+    def submit(self, request: Request, oldest: int) -> asyncio.Future[Rollout]:
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Rollout] = loop.create_future()
+        if self._dead:
+            future.set_exception(GeneratorDied(self._name))
+            return future
+        self._num_asked += 1
+        self._open[self._num_asked] = future
+        if not self._outbox:
+            loop.call_soon(self._send)
+        self._outbox.append((self._num_asked, request, oldest))
+        return future
+
+    def load(self, publication: Publication) -> None:
+        self._send()  # what was submitted before it may begin before it
+        self._actor.load.remote(publication)
+
+    def health(self) -> Sequence[Health]:
+        return [replace(self._health, in_flight=len(self._open))]
+
+    async def serve(self) -> None:
+        while True:
+            try:
+                answers, self._health = await self._actor.collect.remote()
+            except (ActorDiedError, ActorUnavailableError) as error:
+                self._bury()
+                raise GeneratorDied(self._name) from error
+            except RayTaskError as error:
+                if isinstance(error.cause, UserError):
+                    raise error.cause from None
+                raise UserError(
+                    f"{self._name} failed: {type(error.cause).__name__}: {first_line(error.cause)}; {RESUME}"
+                ) from error
+            except RayError as error:
+                raise UserError(f"{self._name} was lost: {type(error).__name__}: {first_line(error)}; {RESUME}") from error
+            for key, answer in answers:
+                self._settle(self._open.pop(key), answer)
+
+    def _settle(self, future: asyncio.Future[Rollout], answer: Rollout | UserError) -> None:
+        if future.done():
+            return
+        if isinstance(answer, Rollout):
+            future.set_result(answer)
+        else:
+            future.set_exception(answer)
+
+    def _send(self) -> None:
+        if self._outbox and not self._dead:
+            asked, self._outbox = self._outbox, []
+            self._actor.submit.remote(asked)
+
+    def _bury(self) -> None:
+        self._dead = True
+        lost, self._open = list(self._open.values()), {}
+        for future in lost:
+            if not future.done():
+                future.set_exception(GeneratorDied(self._name))
+
+
+class RemoteStreaming(Remote):
+    """N streaming actors behind one StreamingGenerator; ready like the other parts, then used from one event loop."""
+
+    def __init__(
+        self,
+        model_path: str,
+        generators: GeneratorsSection,
+        model: ModelSection,
+        pipeline: PipelineSection,
+        *,
+        berths: Sequence[Berth],
+        run: str,
+        call_timeout_s: float,
+    ) -> None:
+        super().__init__(Fleet(StreamingGeneratorActor, berths, run, call_timeout_s))
+        call = (model_path, generators, model, pipeline.swap, call_timeout_s)
+        self._starting = self._fleet.submit("start", [call] * len(berths))
+        proxies = {name: StreamingProxy(actor, name) for name, actor in self._fleet.handles().items()}
+        self._router = Router(proxies, pipeline)
+
+    def submit(self, request: Request, oldest: int) -> asyncio.Future[Rollout]:
+        return self._router.submit(request, oldest)
+
+    def load(self, publication: Publication) -> None:
+        self._router.load(publication)
+
+    def health(self) -> Sequence[Health]:
+        return self._router.health()
+
+    async def serve(self) -> None:
+        await self._router.serve()

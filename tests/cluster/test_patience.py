@@ -1,0 +1,40 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from ray._private import node
+
+from cluster.patience import ATTEMPTS, TOO_SLOW, patiently
+from configs.errors import UserError
+
+
+def failing(times: int, message: str) -> Callable[[], str]:
+    left = [times]
+
+    def start() -> str:
+        if left[0]:
+            left[0] -= 1
+            raise Exception(message)  # what Ray raises
+        return "up"
+
+    return start
+
+
+def test_a_node_that_was_too_slow_is_started_again() -> None:
+    assert patiently(failing(ATTEMPTS - 1, f"The current node {TOO_SLOW}.")) == "up"
+
+
+def test_a_machine_that_is_always_too_busy_is_named() -> None:
+    with pytest.raises(UserError, match="too busy"):
+        patiently(failing(ATTEMPTS, TOO_SLOW))
+
+
+def test_another_failure_is_not_tried_again() -> None:
+    start = failing(1, "no such file")
+    with pytest.raises(Exception, match="no such file"):
+        patiently(start)
+    assert start() == "up"
+
+
+def test_the_words_are_still_those_of_ray() -> None:
+    assert TOO_SLOW in " ".join(Path(node.__file__).read_text(encoding="utf-8").split())
