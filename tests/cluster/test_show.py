@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from cluster import cli
-from telemetry.alarm_log import ALARMS
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -44,18 +43,3 @@ def test_json_says_each_step_and_the_run_and_quiet_says_one_line(tmp_path: Path)
     assert "; buffers " in line
     assert line.endswith("report.html")
     assert not [words for words in told.stderr.splitlines() if not words.startswith(("warning: ", "alarm: "))]
-
-
-@pytest.mark.slow
-def test_the_first_steps_of_the_embedded_default_fire_no_alarm(tmp_path: Path) -> None:
-    """Its own model, found in the user's cache or made there: this takes minutes where it has to be made."""
-    subprocess.run(
-        [sys.executable, "-m", "cluster.train", "tiny-cpu", "--local", "--quiet", f"run.root={tmp_path}", "run.steps=14",
-         "generators.engine=transformers", "telemetry.wandb=disabled", "evaluation.data={}", "evaluation.every=7"],
-        cwd=PROJECT, capture_output=True, text=True, timeout=900, check=True,
-    )  # fmt: skip
-    last = json.loads((tmp_path / "tiny-cpu-s0" / "telemetry" / "steps.jsonl").read_text().splitlines()[-1])["scalars"]
-    alarms = {name: value for name, value in last.items() if name.startswith("alarm/")}
-    assert len(alarms) > 20
-    assert not any(alarms.values())
-    assert not (tmp_path / "tiny-cpu-s0" / ALARMS).exists()
