@@ -112,6 +112,8 @@ def test_what_is_wrong_with_a_request_or_with_weights_arrives_as_itself(
         asyncio.run(served(remote, too_long))
     assert caught.group_contains(UserError, match=r"generators\.max_model_len=256")
 
+    remote = streaming()  # what waits belongs to one event loop
+
     async def corrupt() -> None:
         good = publish(2)
         torn = good.buckets[0].copy()
