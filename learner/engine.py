@@ -53,6 +53,15 @@ def join(rank: int, world_size: int, master: str, device: str, timeout_s: float)
         dist.init_process_group(backend, init_method=method, rank=rank, world_size=world_size, timeout=timeout)
 
 
+def forget_dead_groups() -> None:
+    """DeepSpeed remembers its groups for ever; an in-process vLLM ends all groups of the process when it is closed."""
+    from deepspeed.utils import groups
+
+    remembered = groups._WORLD_GROUP
+    if remembered is not None and remembered not in dist.distributed_c10d._world.pg_map:
+        groups._release_process_group_references()
+
+
 def torch_device(device: str) -> torch.device:
     """The device of this rank: a Ray actor sees one GPU only; torchrun says which by LOCAL_RANK."""
     if device == "cpu":
@@ -96,6 +105,7 @@ class Engine:
         import deepspeed  # 6 s, and it looks for its accelerator: only who trains pays
 
         logging.getLogger("DeepSpeed").setLevel(logging.WARNING)
+        forget_dead_groups()
         deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False  # else C++ is compiled for 40 s
         self._gathered = deepspeed.zero.GatheredParameters
         self._section, self._dtype = section, dtype

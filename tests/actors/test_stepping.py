@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 import torch
-from vllm.distributed import cleanup_dist_env_and_memory
 
 from actors.engine_loop import EngineLoop
 from actors.transformers_engine import TransformersEngine
@@ -34,8 +33,6 @@ def engine(request: pytest.FixtureRequest, tiny_model: Path, generators: Generat
     yield made
     made.close()
     gc.collect()
-    if request.param == "vllm":  # a second engine in one process leaves its process group, and DeepSpeed's tests would meet it
-        cleanup_dist_env_and_memory()
 
 
 @pytest.fixture

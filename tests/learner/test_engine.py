@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+import torch.distributed as dist
 
 from configs.system_sections import LearnerSection
 from learner import model_files, packing
@@ -98,3 +99,12 @@ def test_two_ranks_learn_what_one_rank_learns_and_resume_bit_for_bit(
             # Adam turns a rounding difference of a tiny gradient into a part of a step of 1e-3.
             assert difference.mean() <= 1e-6, name
             assert difference.max() <= 5e-4, name
+
+
+@pytest.mark.slow
+def test_an_engine_starts_after_the_process_groups_of_an_earlier_one_were_ended(model_path: str) -> None:
+    section = LearnerSection(threads=1)
+    for _ in range(2):
+        policy = Policy(model_files.read(model_path, torch.float32))
+        Engine(policy, section, dtype="float32", timeout_s=60, master="", rank=0)
+        dist.destroy_process_group()  # what closing a vLLM engine in the same process comes to
