@@ -21,6 +21,9 @@ class StandInSection(Section):
         0.3, ge=0, description="AdamW weight decay of the warm start; strong, so that problems not shown are inferred."
     )
     examples: int = Field(0, ge=0, description="Examples made, then drawn again; 0: each is new (slow where programs are run).")
+    known_share: float = Field(
+        1, gt=0, le=1, description="Share of the tasks (by fingerprint) whose answers it shows; the others are left to learn."
+    )
     cache: str = Field("~/.cache/absolute-zero-ray", description="Where warm-started models are kept, by recipe fingerprint.")
 
     @model_validator(mode="after")

@@ -21,6 +21,7 @@ STAND_IN = "stand-in"
 RECIPE_VERSION = 3  # raise when the code of the recipe changes what it produces
 BLOCK_SIZE = 256  # examples that are computed together
 MAX_REFUSED_BLOCKS = 4  # in a row, before a family whose drafts are all refused is named
+MAX_DRAWS = 1000  # of a draft that the warm start may show
 # Shares of the examples. Solving gets more: its answers are computed, proposals are mostly form.
 MIX = {
     (Kind.DEDUCTION, Role.SOLVE): 0.40,
@@ -80,6 +81,12 @@ def redrawn_tasks(config: RunConfig, family: Family, verifier: Verifier) -> list
     return source.tasks
 
 
+def in_share(fingerprint: str, share: float) -> bool:
+    """True for about `share` of all fingerprints, always the same ones; those of a smaller share are among a larger's."""
+    digest = hashlib.blake2b(fingerprint.encode(), digest_size=8).digest()
+    return int.from_bytes(digest) < share * 2**64
+
+
 class ExampleSource:
     """Draws (prompt, completion) examples of the six formats; all randomness comes from the caller's generator.
 
@@ -96,6 +103,7 @@ class ExampleSource:
         self._formats = [pair for pair in MIX if pair[0] in kinds]
         self._ready: deque[Example] = deque()
         self._limit = config.model.stand_in.examples
+        self._known_share = config.model.stand_in.known_share
         self._made: list[Example] = []  # where they are drawn again
         self._known: dict[str, Task | None] = {}  # by fingerprint; None: refused
 
@@ -133,11 +141,22 @@ class ExampleSource:
     def _plan(self, rng: random.Random) -> tuple[Role, list[Draft]]:
         """A draft to solve or to propose, and after it those of the references that a proposer would be shown."""
         [(kind, role)] = rng.choices(self._formats, weights=[MIX[pair] for pair in self._formats])
-        drafts = [self._family.generate(kind, rng)]
+        drafts = [self._known_draft(kind, rng) if role is Role.SOLVE else self._family.generate(kind, rng)]
         if role is Role.PROPOSE and kind is not Kind.INDUCTION:
             count = rng.randint(min(1, self._references), self._references)
             drafts += [self._family.generate(kind, rng) for _ in range(count)]
         return role, drafts
+
+    def _known_draft(self, kind: Kind, rng: random.Random) -> Draft:
+        """One whose answer the model is to know."""
+        for _ in range(MAX_DRAWS):
+            draft = self._family.generate(kind, rng)
+            if in_share(draft.fingerprint, self._known_share):
+                return draft
+        raise ConfigError(
+            f"model.stand_in.known_share must leave {kind} tasks of the {self._family.name} family to show, got "
+            f"{self._known_share}: none in {MAX_DRAWS} drafts; raise it"
+        )
 
     def _compute(self, drafts: Sequence[Draft]) -> None:
         fresh = {draft.fingerprint: draft for draft in drafts if draft.fingerprint not in self._known}

@@ -8,11 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis.strategies import floats, text
 
 from configs.errors import ConfigError
 from configs.play_sections import FamilySection, ModelSection, ProposerSection, StandInSection
 from configs.schema import RunConfig
-from selfplay.warm_start import BLOCK_SIZE, MIX, ExampleSource, model_path
+from selfplay.warm_start import BLOCK_SIZE, MIX, ExampleSource, in_share, model_path
 from tasks.arithmetic.family import ArithmeticFamily
 from tasks.records import Admission, AdmissionStatus, Draft, Kind, Origin, Role
 from verifier.verifier import FamilyVerifier
@@ -55,8 +57,8 @@ def test_folders_are_absolute_and_hub_names_stay(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "mine").mkdir()
-    for given in ("mine", "~/mine"):
-        assert model_path(RunConfig(model=ModelSection(name_or_path=given)), family) == str(tmp_path / "mine")
+    for folder in ("mine", "~/mine"):
+        assert model_path(RunConfig(model=ModelSection(name_or_path=folder)), family) == str(tmp_path / "mine")
     assert model_path(RunConfig(model=ModelSection(name_or_path="Qwen/Qwen2-0.5B")), family) == "Qwen/Qwen2-0.5B"
     stand_in = RunConfig(model=ModelSection(stand_in=StandInSection(cache="cache")))
     assert Path(model_path(stand_in, family)).parent == tmp_path / "cache"
@@ -130,3 +132,28 @@ def test_a_bounded_source_draws_its_examples_again_and_asks_the_verifier_no_more
     assert len(counting.sizes) == calls
     assert set(again) <= set(first)
     assert len(set(again)) > len(set(first)) / 2
+
+
+def test_answers_outside_the_known_share_are_never_shown_and_proposals_are_of_all_tasks(
+    family: ArithmeticFamily, verifier: FamilyVerifier
+) -> None:
+    config = RunConfig(family=FamilySection(kinds=("deduction",)), model=ModelSection(stand_in=StandInSection(known_share=0.3)))
+    drawn, rng = source(family, CountingVerifier(verifier), config), random.Random(0)
+    examples = {drawn.draw(rng) for _ in range(1500)}
+    solved = {prompt for prompt, _ in examples if prompt.startswith("Calculate: ")}
+    known = {family.solve_prompt(task) for task in drawn.tasks if in_share(task.fingerprint, 0.3)}
+    assert solved <= known
+    assert len(known) < 0.75 * len(drawn.tasks)  # the others were proposed, or shown as references
+
+
+@given(text(), floats(0, 1), floats(0, 1))
+def test_a_smaller_share_lies_within_a_larger_one(fingerprint: str, one: float, other: float) -> None:
+    small, large = sorted((one, other))
+    assert in_share(fingerprint, large) or not in_share(fingerprint, small)
+    assert in_share(fingerprint, 1)
+
+
+def test_a_share_without_a_task_is_named(family: ArithmeticFamily, verifier: FamilyVerifier) -> None:
+    config = RunConfig(model=ModelSection(stand_in=StandInSection(known_share=1e-12)))
+    with pytest.raises(ConfigError, match=r"known_share must leave \w+ tasks of the arithmetic family"):
+        source(family, CountingVerifier(verifier), config).draw(random.Random(0))
