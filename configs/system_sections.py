@@ -104,6 +104,10 @@ class VerifiersSection(Section):
 class EvaluationSection(Section):
     every: int = Field(25, ge=1, description="Steps between evaluations; the first and last state are always measured.")
     max_tokens: int = Field(16, ge=1, description="Longest greedy answer.")
+    train_set: str = Field(
+        "",
+        description="A data set of the family to set beside the held-out suites (eval/gap); empty: mode grpo's own, else none.",
+    )
     data: dict[str, str] = Field(
         {}, description="Further suites of the first and last evaluation: name to JSONL; absent ones are left out."
     )

@@ -16,6 +16,7 @@ from configs.schema import RunConfig
 from learner.advantages import Estimator
 from selfplay.accounts import Accounts
 from selfplay.checkpoint import Checkpoints, RunState
+from selfplay.evaluate import gap
 from selfplay.items import SuiteResult
 from selfplay.judge import Judged
 from selfplay.metrics import attempt_rows, proposal_rows, task_rows
@@ -108,7 +109,7 @@ class Chronicle:
         """
         self._checkpoints.check()
         self.state = replace(self.state, global_step=self.state.global_step + 1)
-        told = dict(scalars)
+        told = dict(scalars) | gap(results)
         for result in results:
             told |= result.scalars()
             if result.name == RANKING_SUITE:

@@ -7,6 +7,8 @@ Owns the requests and the dispatch to the judges: the verifier (tasks), an execu
 import secrets
 from collections.abc import Mapping, Sequence
 
+from configs.errors import ConfigError
+from configs.schema import RunConfig
 from selfplay.answers import RIGHT, is_whole_integer, mark
 from selfplay.items import Completion, Item, ItemResult, SuiteResult
 from selfplay.programs import ProgramTest, make_program
@@ -16,6 +18,8 @@ from tasks.records import Answer, Draft, Kind, Origin, Request, Role, Rollout, T
 from verifier.execution import Call, Executor, Outcome
 
 NO_REFERENCE = "no_reference"
+TRAIN, HELDOUT = "train", "deduction"  # suites of the same form: what may be trained on, and what may not
+TRAIN_COUNT = 200
 TRUNCATED = "truncated"
 ANSWER_END = "</answer>"  # where a prompt asks for tags, nothing is lacking after it
 
@@ -29,6 +33,30 @@ def heldout_items(family: Family, verifier: Verifier, kinds: Sequence[Kind]) -> 
         if chosen:
             suites[name] = [_heldout_item(family, draft, task, name) for draft, task in chosen]
     return suites
+
+
+def train_items(config: RunConfig, family: Family, verifier: Verifier) -> dict[str, list[Item]]:
+    """The suite `train`: tasks that may be trained on, the first TRAIN_COUNT of a data set. Its accuracy over that of the
+    held-out suite of the same form is what was memorised. Raises ConfigError for a data set that the family has not.
+    """
+    name = config.evaluation.train_set or config.dataset
+    if not name:
+        return {}
+    sets = family.datasets()
+    if name not in sets:
+        raise ConfigError(
+            f"evaluation.train_set must be a data set of family {family.name} ({', '.join(sets) or 'it has none'}), got {name}"
+        )
+    drafts = [draft for draft in sets[name] if draft.kind in config.family.kinds][:TRAIN_COUNT]
+    tasks = [admission.task for admission in verifier.build(drafts, Origin.GENERATED, 0, "train")]
+    items = [task_item(family, task, task.task_id) for task in tasks if task is not None]
+    return {TRAIN: items} if items else {}
+
+
+def gap(results: Sequence[SuiteResult]) -> dict[str, float]:
+    """`eval/gap`: accuracy on tasks that may be trained on, over that on held-out deduction tasks; where both were asked."""
+    accuracy = {result.name: result.right / result.total for result in results}
+    return {"eval/gap": accuracy[TRAIN] - accuracy[HELDOUT]} if {TRAIN, HELDOUT} <= accuracy.keys() else {}
 
 
 def task_item(family: Family, task: Task, name: str, group: str = "") -> Item:

@@ -19,7 +19,7 @@ from learner.advantages import make_estimator
 from selfplay.checkpoint import RunState
 from selfplay.chronicle import Chronicle
 from selfplay.diversity import seed_counts, seed_scalars
-from selfplay.evaluate import evaluate, heldout_items
+from selfplay.evaluate import evaluate, heldout_items, train_items
 from selfplay.items import Item, SuiteResult
 from selfplay.judge import Judged, judge
 from selfplay.metrics import step_scalars, task_scalars
@@ -91,7 +91,7 @@ class SelfPlay:
         self._kinds = [Kind(name) for name in config.family.kinds]
         self._table = RewardTable.from_section(config.reward)
         self._estimator = make_estimator(config.learner.advantage)
-        self._heldout = heldout_items(family, parts.verifier, self._kinds)
+        self._suites = heldout_items(family, parts.verifier, self._kinds) | train_items(config, family, parts.verifier)
         self._files = dict(files or {})
         self._chronicle = Chronicle(config, run_dir, parts.learner, parts.buffers, parts.telemetry, global_step)
 
@@ -215,7 +215,7 @@ class SelfPlay:
         return buffers.sizes()
 
     def _evaluate(self, with_files: bool) -> list[SuiteResult]:
-        suites = self._heldout | (self._files if with_files else {})
+        suites = self._suites | (self._files if with_files else {})
         max_tokens = self._config.evaluation.max_tokens
         return evaluate(self._parts.generator, self._parts.verifier, suites, max_tokens, self._chronicle.state.step)
 

@@ -19,7 +19,7 @@ from learner.weights import Publication
 from selfplay.checkpoint import RunState
 from selfplay.chronicle import Chronicle
 from selfplay.diversity import seed_counts, seed_scalars
-from selfplay.evaluate import eval_requests, heldout_items, judge_suites
+from selfplay.evaluate import eval_requests, heldout_items, judge_suites, train_items
 from selfplay.items import Item, SuiteResult
 from selfplay.metrics import step_scalars, task_scalars
 from selfplay.pipeline.events import EventLog
@@ -51,7 +51,7 @@ class AsyncSelfPlay:
         self._kinds = [Kind(name) for name in config.family.kinds]
         self._estimator = make_estimator(config.learner.advantage)
         self._events = EventLog(run_dir)
-        self._heldout = heldout_items(family, parts.verifier, self._kinds)
+        self._suites = heldout_items(family, parts.verifier, self._kinds) | train_items(config, family, parts.verifier)
         self._files = dict(files or {})
         self._chronicle = Chronicle(config, run_dir, parts.learner, parts.buffers, parts.telemetry, global_step)
         self._call = Threads(config.pipeline.batch_timeout_s)
@@ -130,7 +130,7 @@ class AsyncSelfPlay:
         await self._call("learn", "chronicle", chronicle.finished, scalars, results, trained)
 
     async def _evaluate(self, with_files: bool) -> list[SuiteResult]:
-        state, suites = self._chronicle.state, self._heldout | (self._files if with_files else {})
+        state, suites = self._chronicle.state, self._suites | (self._files if with_files else {})
         requests = eval_requests(suites, self._config.evaluation.max_tokens, state.step)
         with self._chronicle.watch.stage("evaluate"):
             rollouts = await _all(self._parts.generator, requests, state.version)

@@ -4,8 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from configs.errors import ConfigError
+from configs.play_sections import FamilySection
+from configs.schema import RunConfig
+from configs.system_sections import EvaluationSection
 from selfplay.answers import Rule
-from selfplay.evaluate import evaluate, heldout_items, judge_references, judge_suite, task_item
+from selfplay.evaluate import evaluate, gap, heldout_items, judge_references, judge_suite, task_item, train_items
 from selfplay.items import Completion, Item
 from selfplay.loop import Parts
 from selfplay.programs import ProgramTest
@@ -24,6 +28,32 @@ def test_suites_are_those_of_the_kinds_that_are_played(family: ArithmeticFamily,
         "induction": 200,
     }
     assert set(heldout_items(family, verifier, [Kind.INDUCTION])) == {"induction"}
+
+
+def test_the_train_suite_is_of_the_data_set_and_the_gap_is_over_the_heldout_one(
+    parts: Parts, family: ArithmeticFamily, verifier: FamilyVerifier
+) -> None:
+    assert train_items(RunConfig(), family, verifier) == {}
+    chosen = RunConfig(evaluation=EvaluationSection(train_set="arithmetic-100"))
+    grpo = RunConfig(mode="grpo", dataset="arithmetic-100", family=FamilySection(kinds=("deduction",)))
+    trained = train_items(chosen, family, verifier)
+    assert trained == train_items(grpo, family, verifier)
+    assert {item.prompt for item in trained["train"]}.isdisjoint(
+        item.prompt for item in heldout_items(family, verifier, list(Kind))["deduction"]
+    )
+    suites = trained | heldout_items(family, verifier, [Kind.DEDUCTION])
+    results = evaluate(parts.generator, verifier, suites, 16, 0)
+    accuracy = {result.name: result.scalars()[f"eval/{result.name}/accuracy"] for result in results}
+    assert gap(results) == {"eval/gap": accuracy["train"] - accuracy["deduction"]}
+    assert gap(results[:1]) == {}
+
+
+def test_a_train_set_that_the_family_has_not_is_named(family: ArithmeticFamily, verifier: FamilyVerifier) -> None:
+    config = RunConfig(evaluation=EvaluationSection(train_set="arithmetic"))
+    with pytest.raises(
+        ConfigError, match=r"train_set must be a data set of family arithmetic \(arithmetic-100, .*got arithmetic$"
+    ):
+        train_items(config, family, verifier)
 
 
 def test_accuracy_counts_right_rows_and_the_groups_add_up(
