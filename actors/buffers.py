@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
+from math import inf
 from pathlib import Path
 
 from buffers.buffers import BuffersSnapshot, TaskBuffers
@@ -28,11 +29,17 @@ class BuffersActor:
         """Returns this process' id."""
         return os.getpid()
 
-    def sample(self, kind: Kind, count: int, seed: int) -> list[Task]:
-        return self._buffers.sample(kind, count, seed)
+    def sample(self, kind: Kind, count: int, seed: int, hardest: float = inf) -> list[Task]:
+        return self._buffers.sample(kind, count, seed, hardest)
 
-    def frontier(self, kind: Kind, count: int, seed: int) -> list[Task]:
-        return self._buffers.frontier(kind, count, seed)
+    def failed(self, kind: Kind, count: int, seed: int, rate: float, hardest: float = inf) -> list[Task]:
+        return self._buffers.failed(kind, count, seed, rate, hardest)
+
+    def frontier(self, kind: Kind, count: int, seed: int, hardest: float = inf) -> list[Task]:
+        return self._buffers.frontier(kind, count, seed, hardest)
+
+    def learnable(self, newest: int) -> dict[Kind, tuple[int, int]]:
+        return self._buffers.learnable(newest)
 
     def references(self, kind: Kind, draws: int, count: int, seed: int) -> list[list[Task]]:
         return self._buffers.references(kind, draws, count, seed)

@@ -19,6 +19,10 @@ def make_engine(model_path: str, generators: GeneratorsSection, model: ModelSect
         from actors.vllm_engine import VllmEngine
 
         return VllmEngine(model_path, generators, dtype=model.dtype, prompt_format=model.prompt_format, sampler_id=sampler_id)
+    if generators.engine == "simulated":
+        from actors.simulated_engine import SimulatedEngine
+
+        return SimulatedEngine(generators, sampler_id)
     from actors.transformers_engine import TransformersEngine
 
     return TransformersEngine(

@@ -13,6 +13,7 @@ which is pure; a dead actor is an error that names it.
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -124,13 +125,21 @@ class RemoteBuffers(Remote):
         super().__init__(Fleet(BuffersActor, [berth], run, call_timeout_s, beside=("write",)))
         self._starting = self._fleet.submit("start", [()])
 
-    def sample(self, kind: Kind, count: int, seed: int) -> list[Task]:
-        tasks: list[Task] = self._fleet.first("sample", kind, count, seed)
+    def sample(self, kind: Kind, count: int, seed: int, hardest: float = inf) -> list[Task]:
+        tasks: list[Task] = self._fleet.first("sample", kind, count, seed, hardest)
         return tasks
 
-    def frontier(self, kind: Kind, count: int, seed: int) -> list[Task]:
-        tasks: list[Task] = self._fleet.first("frontier", kind, count, seed)
+    def failed(self, kind: Kind, count: int, seed: int, rate: float, hardest: float = inf) -> list[Task]:
+        tasks: list[Task] = self._fleet.first("failed", kind, count, seed, rate, hardest)
         return tasks
+
+    def frontier(self, kind: Kind, count: int, seed: int, hardest: float = inf) -> list[Task]:
+        tasks: list[Task] = self._fleet.first("frontier", kind, count, seed, hardest)
+        return tasks
+
+    def learnable(self, newest: int) -> dict[Kind, tuple[int, int]]:
+        learnable: dict[Kind, tuple[int, int]] = self._fleet.first("learnable", newest)
+        return learnable
 
     def references(self, kind: Kind, draws: int, count: int, seed: int) -> list[list[Task]]:
         references: list[list[Task]] = self._fleet.first("references", kind, draws, count, seed)

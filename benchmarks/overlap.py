@@ -10,18 +10,14 @@ pipeline fills, and the last, which evaluates, are not counted. Does not measure
 """
 
 import argparse
-import asyncio
 import json
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
-
-import numpy as np
 
 from benchmarks.learner import commit, machine
 from buffers.buffers import TaskBuffers
@@ -29,12 +25,14 @@ from buffers.census import family_traits
 from configs.play_sections import BuffersSection, SolverSection
 from configs.schema import RunConfig
 from configs.system_sections import EvaluationSection, PipelineSection, RunSection, VerifiersSection
-from learner.weights import Publication, WeightManifest
 from selfplay.loop import Parts, SelfPlay
-from selfplay.pipeline.protocols import Health, StreamingParts
+from selfplay.pipeline.protocols import StreamingParts
+from selfplay.pipeline.router import Router
 from selfplay.pipeline.run import AsyncSelfPlay
+from selfplay.simulation.engine import Speed
+from selfplay.simulation.parts import SimulatedGenerator, SimulatedGenerators, SimulatedLearner
 from tasks.family import load_family
-from tasks.records import Kind, Request, Role, Rollout, Trajectory
+from tasks.records import Kind, Role
 from telemetry.jsonl import read_records
 from telemetry.records import Phase, StepRecord
 from verifier.verifier import FamilyVerifier
@@ -55,87 +53,6 @@ class Records:
         self.steps.append(record)
 
 
-class SleepingGenerator:
-    """Half of GENERATE_S goes to a step's proposals, half to its attempts, one request after the other; both protocols."""
-
-    def __init__(self, num_requests: Mapping[Role, int]) -> None:
-        self._share_s = {role: GENERATE_S / 2 / count for role, count in num_requests.items()}
-        self._version = -1
-        self._free_at = 0.0
-
-    def generate(self, requests: Sequence[Request]) -> list[Rollout]:
-        time.sleep(sum(map(self._seconds, requests)))
-        return [self._rollout(request) for request in requests]
-
-    def load(self, publication: Publication) -> None:
-        self._version = publication.manifest.version
-
-    def submit(self, request: Request, oldest: int) -> asyncio.Future[Rollout]:
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[Rollout] = loop.create_future()
-        rollout = self._rollout(request)
-        self._free_at = max(loop.time(), self._free_at) + self._seconds(request)
-        loop.call_at(self._free_at, lambda: None if future.done() else future.set_result(rollout))
-        return future
-
-    def health(self) -> Sequence[Health]:
-        return [Health(name="sleeping", version=self._version)]
-
-    async def serve(self) -> None:
-        await asyncio.Event().wait()
-
-    def _seconds(self, request: Request) -> float:
-        return self._share_s[request.role] if request.temperature else 0.0  # evaluations are not measured
-
-    def _rollout(self, request: Request) -> Rollout:
-        text = _text(request)
-        return Rollout(
-            task_id=request.task_id,
-            attempt=request.attempt,
-            step=request.step,
-            kind=request.kind,
-            role=request.role,
-            prompt_ids=(1,),
-            completion_ids=(2,) * len(text),
-            logprobs=(-1.0,) * len(text),
-            temperature=request.temperature,
-            text=text,
-            finish_reason="stop",
-            policy_version=self._version,
-            weight_fingerprint="",
-            sampler_id="sleeping",
-            seed=request.seed,
-        )
-
-
-class SleepingLearner:
-    def update(self, batch: Sequence[Trajectory], lr: float) -> dict[str, float]:
-        time.sleep(LEARN_S)
-        return {"lr": lr}
-
-    def publish(self, version: int) -> Publication:
-        return Publication(manifest=WeightManifest(version=version, fingerprint="", tensors=()), buckets=(np.zeros(1),))
-
-    def snapshot(self, path: Path) -> "SleepingLearner":
-        return self
-
-    def write(self) -> None:
-        """Nothing to keep."""
-
-    def load(self, path: Path) -> None:
-        """Nothing was kept."""
-
-
-def _text(request: Request) -> str:
-    """Proposals that are admitted (hardly two alike), answers that are sometimes right."""
-    first, second = request.seed % 97 + 2, request.seed // 97 % 89 + 2
-    if request.role is Role.SOLVE:
-        return str(request.seed % 3)
-    if request.kind is Kind.INDUCTION:
-        return " ".join(f"({first + i},{second + 2 * i})" for i in range(6))
-    return f"{first} + {second} * {request.seed // 8633 % 89 + 2}"
-
-
 def sleep_config(steps: int, staleness: int) -> RunConfig:
     return RunConfig(
         tasks_per_kind=8,
@@ -154,14 +71,19 @@ def sleep_steps(steps: int, staleness: int) -> list[StepRecord]:
     verifier = FamilyVerifier(config.family.name, {}, VerifiersSection())
     proposals = sum(config.num_fresh(kind) * config.proposer.oversample for kind in config.family.kinds)
     attempts = sum(config.num_tasks(kind) * config.solver.attempts for kind in config.family.kinds)
-    generator, learner = SleepingGenerator({Role.PROPOSE: proposals, Role.SOLVE: attempts}), SleepingLearner()
+    # Half of GENERATE_S goes to a step's proposals, half to its attempts, one request after the other.
+    speed, tokens = Speed(step_s=GENERATE_S / 2 / proposals / attempts), {Role.PROPOSE: attempts, Role.SOLVE: proposals}
     buffers = TaskBuffers(list(Kind), config.buffers.capacity, family_traits(family))
-    others = {"verifier": verifier, "buffers": buffers, "learner": learner, "telemetry": records}
+    others = {"verifier": verifier, "buffers": buffers, "learner": SimulatedLearner(LEARN_S), "telemetry": records}
     with tempfile.TemporaryDirectory() as folder:
         if staleness:
-            AsyncSelfPlay(config, family, StreamingParts(generator=generator, **others), Path(folder)).run()  # type: ignore[arg-type]
+            streaming = Router(
+                {"simulated": SimulatedGenerator("simulated", speed, lambda asked: tokens[asked.role])}, config.pipeline
+            )
+            AsyncSelfPlay(config, family, StreamingParts(generator=streaming, **others), Path(folder)).run()  # type: ignore[arg-type]
         else:
-            SelfPlay(config, family, Parts(generator=generator, **others), Path(folder)).run()  # type: ignore[arg-type]
+            in_turns = SimulatedGenerators(1, speed, lambda asked: tokens[asked.role])
+            SelfPlay(config, family, Parts(generator=in_turns, **others), Path(folder)).run()  # type: ignore[arg-type]
     verifier.close()
     return records.steps
 

@@ -11,7 +11,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from heapq import nlargest
-from math import log
+from math import inf, log
 from pathlib import Path
 from typing import Any
 
@@ -51,21 +51,34 @@ class TaskBuffers:
     def known(self, fingerprints: Sequence[str]) -> list[bool]:
         return [fingerprint in self._entries for fingerprint in fingerprints]
 
-    def sample(self, kind: Kind, count: int, seed: int) -> list[Task]:
-        """Uniform without replacement; fewer than `count` when the buffer holds fewer."""
-        order = self._order[kind]
-        chosen = random.Random(seed).sample(range(len(order)), min(count, len(order)))
-        return [self._entries[order[index]].task for index in chosen]
+    def sample(self, kind: Kind, count: int, seed: int, hardest: float = inf) -> list[Task]:
+        """Uniform without replacement over tasks no harder than that; fewer than `count` when the buffer holds fewer."""
+        return self._draw(self._within(kind, hardest), count, seed)
 
-    def frontier(self, kind: Kind, count: int, seed: int) -> list[Task]:
+    def failed(self, kind: Kind, count: int, seed: int, rate: float, hardest: float = inf) -> list[Task]:
+        """Like `sample`, among the tasks whose newest solve rate is `rate` or lower; never one that was not measured."""
+        rates = ((name, self._entries[name].solve_rate) for name in self._within(kind, hardest))
+        return self._draw([name for name, found in rates if found is not None and found <= rate], count, seed)
+
+    def frontier(self, kind: Kind, count: int, seed: int, hardest: float = inf) -> list[Task]:
         """Without replacement, weighted by s(1 − s) of the newest solve rate (arXiv 2502.12272), for the solver to train on.
 
         Tasks that are always or never solved teach nothing; they keep `FRONTIER_FLOOR`, since their rate may be out of
         date, and unmeasured ones count as s = 1/2. Draws by the keys log(u)/w of Efraimidis and Spirakis.
         """
         rng = random.Random(seed)
-        keyed = [(log(1 - rng.random()) / _frontier_weight(self._entries[name].solve_rate), name) for name in self._order[kind]]
+        names = self._within(kind, hardest)
+        keyed = [(log(1 - rng.random()) / _frontier_weight(self._entries[name].solve_rate), name) for name in names]
         return [self._entries[name].task for _, name in nlargest(count, keyed)]
+
+    def learnable(self, newest: int) -> dict[Kind, tuple[int, int]]:
+        """Of each kind's newest tasks: how many are sometimes solved and sometimes not, and how many were measured."""
+        found = {}
+        for kind, order in self._order.items():
+            rates = [self._entries[name].solve_rate for name in order[-newest:]]
+            measured = [rate for rate in rates if rate is not None]
+            found[kind] = (sum(0 < rate < 1 for rate in measured), len(measured))
+        return found
 
     def references(self, kind: Kind, draws: int, count: int, seed: int) -> list[list[Task]]:
         """`draws` independent samples of `count` tasks."""
@@ -79,6 +92,14 @@ class TaskBuffers:
             return []
         rng = random.Random(seed)
         return [self._entries[_nth(pool, rng.randrange(total))].task.program for _ in range(count)]
+
+    def _within(self, kind: Kind, hardest: float) -> list[str]:
+        order = self._order[kind]
+        return order if hardest == inf else [name for name in order if self._entries[name].task.difficulty <= hardest]
+
+    def _draw(self, names: Sequence[str], count: int, seed: int) -> list[Task]:
+        chosen = random.Random(seed).sample(range(len(names)), min(count, len(names)))
+        return [self._entries[names[index]].task for index in chosen]
 
     def add(self, tasks: Sequence[Task], solve_rates: Sequence[float | None]) -> list[bool]:
         """Which were new; a duplicate leaves what is held as it is."""

@@ -15,7 +15,7 @@ import typer
 from typer.exceptions import Abort, TyperException
 
 from cluster import runs_commands
-from cluster.console import Show, complain, say, say_json
+from cluster.console import Show, complain, say
 from cluster.crash import crash_log, user_message
 from configs.errors import ConfigError, UserError
 from configs.validation import one_line
@@ -215,17 +215,22 @@ def replay(
 
 
 @app.command()
-def plan(config: Config = DEFAULT_CONFIG, overrides: Overrides = None, as_json: Json = False) -> None:
-    """Actors, bundles, memory and sizes of a run; starts nothing."""
-    from cluster.plan import make_plan, plan_lines
+def plan(
+    config: Config = DEFAULT_CONFIG,
+    overrides: Overrides = None,
+    run: Annotated[Path | None, typer.Option(help="Run directory whose recorded latencies the forecast takes.")] = None,
+    gpus: Annotated[int, typer.Option(min=0, help="Split so many between generators and learner ranks; 0: as configured.")] = 0,
+    generators: Annotated[str, typer.Option(help="Numbers of generators to compare, joined by commas.")] = "",
+    assume: Annotated[list[str] | None, typer.Option(help="A latency, as in update_s=2.5; may be repeated.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Actors, bundles, memory, sizes and expected speed of a run; starts nothing."""
+    from cluster.plan import Wanted, show_plan
     from configs.loader import load_config
 
     loaded = load_config(*_config_and_overrides(config, overrides))
-    made = make_plan(loaded)
-    for line in plan_lines(made, loaded):
-        say(line)
-    if as_json:
-        say_json(made)
+    wanted = Wanted(run=run, gpus=gpus, generators=generators, assume=tuple(assume or ()))
+    show_plan(loaded, wanted, as_json=as_json)
 
 
 @app.command()
@@ -239,7 +244,10 @@ def doctor(as_json: Json = False) -> None:
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def bench(context: typer.Context, name: Annotated[str, typer.Argument(help="generator, learner, overlap, verifier.")]) -> None:
+def bench(
+    context: typer.Context,
+    name: Annotated[str, typer.Argument(help="generator, learner, overlap, scaling, verifier.")],
+) -> None:
     """Runs a benchmark in a process of its own; further arguments are the benchmark's (--json)."""
     from cluster.bench import run_benchmark
 

@@ -12,9 +12,9 @@ from pathlib import Path
 from configs.errors import ConfigError, UserError
 from configs.schema import RunConfig
 from selfplay.evaluate import heldout_items
-from selfplay.suite_rows import is_hub, source_stem
 from selfplay.suites import FORMS, Judge, Suite, read_answers, read_suite
 from tasks.records import Kind
+from tasks.rows import is_hub, source_stem
 from verifier.verifier import FamilyVerifier
 
 PYTHON = "python"

@@ -1,13 +1,31 @@
 """`azr plan`: what a run would start and need, computed from its configuration; starts and downloads nothing.
 
-Sizes are upper bounds or estimates, each with its basis; what cannot be known here is said to be unknown.
+Sizes are upper bounds or estimates, each with its basis; what cannot be known here is said to be unknown. Speed is
+cluster.forecast's word.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TypedDict
 
+from rich.console import Console
+
 from cluster.bundles import groups, total
+from cluster.console import say, say_json
+from cluster.forecast import (
+    Forecasts,
+    assumed_basis,
+    forecast_json,
+    forecast_lines,
+    foretell,
+    latency_table,
+    layout_table,
+    parse_given,
+    recorded_basis,
+)
 from cluster.model_source import STAND_IN, Size, model_size
+from configs.errors import ConfigError
 from configs.schema import RunConfig
 
 BYTES = {"float32": 4, "bfloat16": 2}
@@ -17,11 +35,12 @@ TORCH_PROCESS_GIB = 0.6
 GENERATED_PER_S = 5000.0
 TRAINED_PER_S = 24600.0
 MEASURED_PARAMETERS = 0.56e6
+UNKNOWN_STEP = "no measurement near this model and device; --run RUN or --assume gives one"
 GIB = 2**30
 
 
 class Plan(TypedDict):
-    """What `--json` prints; None is unknown."""
+    """What `--json` prints; None is unknown. `forecast` is that of cluster.forecast."""
 
     run: str
     seed: int
@@ -38,11 +57,39 @@ class Plan(TypedDict):
     learner_rank_gib: float | None
     step_seconds: float | None
     step_basis: str
+    forecast: dict[str, object] | None
 
 
-def make_plan(config: RunConfig) -> Plan:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """What is asked of the forecast: `assume` are NAME=NUMBER, `generators` are numbers joined by commas; gpus 0: not given."""
+
+    run: Path | None = None
+    gpus: int = 0
+    generators: str = ""
+    assume: tuple[str, ...] = ()
+
+
+def show_plan(config: RunConfig, wanted: Wanted, *, as_json: bool) -> None:
+    """Prints the plan with its forecast. UserError where a forecast was asked for that nothing is known for."""
+    forecasts = _forecasts(config, wanted)
+    plan, console = make_plan(config, forecasts), Console()
+    for line in plan_lines(plan, config):
+        say(line)
+    if forecasts:
+        console.print(latency_table(forecasts.basis))
+        console.print(layout_table(forecasts))
+        for line in forecast_lines(forecasts):
+            say(line)
+    if as_json:
+        say_json(plan)
+
+
+def make_plan(config: RunConfig, forecasts: Forecasts | None = None) -> Plan:
     size = model_size(config.model)
-    seconds, basis = _step_seconds(config, size)
+    own = (config.generators.count, config.learner.world_size)
+    layouts = forecasts.layouts if forecasts else ()
+    seconds = next((item.step_s for item in layouts if (item.generators, item.ranks) == own), None)
     return Plan(
         run=config.run.name,
         seed=config.seed,
@@ -64,7 +111,8 @@ def make_plan(config: RunConfig) -> Plan:
         generator_gib=_generator_gib(config, size),
         learner_rank_gib=_learner_gib(config, size),
         step_seconds=seconds,
-        step_basis=basis,
+        step_basis="the model of the scheduler" if seconds else UNKNOWN_STEP if not forecasts else "see the forecast",
+        forecast=forecast_json(forecasts) if forecasts else None,
     )
 
 
@@ -127,15 +175,38 @@ def _learner_gib(config: RunConfig, size: Size | None) -> float | None:
     return size.parameters * (optimizer + gradients + weights + reference) / GIB + TORCH_PROCESS_GIB
 
 
-def _step_seconds(config: RunConfig, size: Size | None) -> tuple[float | None, str]:
-    """Scaled from the one measured point, and only near it."""
+def _forecasts(config: RunConfig, wanted: Wanted) -> Forecasts | None:
+    given = parse_given(wanted.assume)
+    numbers = _numbers(wanted.generators)
+    if wanted.run is not None:
+        basis = recorded_basis(config, wanted.run, given)
+    else:
+        found = assumed_basis(config, given, _measured_near(config, model_size(config.model)))
+        if found is None and (given or numbers or wanted.gpus):
+            raise ConfigError(
+                "azr plan must know what generating and updating take, and nothing was measured near this model and device; "
+                "give --run RUN, or --assume step_s=SECONDS (of an engine step) and --assume update_s=SECONDS"
+            )
+        if found is None:
+            return None
+        basis = found
+    return foretell(config, basis, numbers, wanted.gpus)
+
+
+def _numbers(words: str) -> list[int]:
+    try:
+        return sorted({int(word) for word in words.split(",") if word.strip()})
+    except ValueError:
+        raise ConfigError(f"--generators must be numbers joined by commas, as in 1,2,4, got {words!r}") from None
+
+
+def _measured_near(config: RunConfig, size: Size | None) -> Mapping[str, float]:
+    """Scaled from the one measured point, and only near it; as if every completion were at its longest."""
     near = size is not None and size.parameters <= 10 * MEASURED_PARAMETERS
     if not near or size is None or "gpu" in (config.generators.device, config.learner.device):
-        return None, "no measurement near this model and device; the first steps will show it"
-    tokens = _completion_tokens(config)
+        return {}
     scale = max(1.0, size.parameters / MEASURED_PARAMETERS)
-    seconds = tokens * scale * (1 / (GENERATED_PER_S * min(config.generators.count, 2)) + 1 / TRAINED_PER_S)
-    return seconds, "every completion at its longest, prompts left out, at the rates of a 128 x 2 model on two CPU cores"
+    return {"sequence_s": scale / GENERATED_PER_S, "update_s": scale * _completion_tokens(config) / TRAINED_PER_S}
 
 
 def _generation(plan: Plan, config: RunConfig) -> str:

@@ -31,10 +31,10 @@ from selfplay.items import Item
 from selfplay.loop import Parts, SelfPlay
 from selfplay.pipeline.protocols import StreamingParts
 from selfplay.pipeline.run import AsyncSelfPlay
-from selfplay.suite_rows import is_hub
 from selfplay.suites import FORMS, Judge, read_answers, read_suite
 from selfplay.warm_start import model_path, prepare_model
 from tasks.family import Family, load_family
+from tasks.rows import is_hub
 from telemetry.console import View
 from telemetry.history import SuiteResult, read_history
 from telemetry.hub import TelemetryHub

@@ -1,4 +1,4 @@
-"""Sections of what is played: the model, the family of tasks, the two roles, their rewards and the buffers."""
+"""Sections of what is played: the model, the family of tasks, the two roles, their rewards, the buffers and the curriculum."""
 
 from typing import Literal, Self
 
@@ -23,6 +23,12 @@ class StandInSection(Section):
     examples: int = Field(0, ge=0, description="Examples made, then drawn again; 0: each is new (slow where programs are run).")
     known_share: float = Field(
         1, gt=0, le=1, description="Share of the tasks (by fingerprint) whose answers it shows; the others are left to learn."
+    )
+    misprint_share: float = Field(
+        0,
+        ge=0,
+        lt=1,
+        description="Share of the answers shown with one wrong character, as in any text; it keeps the model unsure.",
     )
     cache: str = Field("~/.cache/absolute-zero-ray", description="Where warm-started models are kept, by recipe fingerprint.")
 
@@ -109,3 +115,31 @@ class BuffersSection(Section):
     seed_size: int = Field(32, ge=1, description="Tasks per kind after the seeding phase.")
     seed_rounds: int = Field(4, ge=0, description="Proposal rounds of the seeding phase before generated seeds fill the rest.")
     capacity: int = Field(16384, ge=1, description="Tasks per kind; beyond it the oldest proposed task goes.")
+
+
+class CurriculumSection(Section):
+    """What steers which tasks a step is made of; all of it is off by default, and each part has scalars of its own."""
+
+    ramp_len: int = Field(0, ge=0, description="Steps over which the bound on a task's difficulty rises; 0: there is none.")
+    ramp_start: float = Field(0.0, ge=0, description="The bound in the first step, as difficulty/… measures it.")
+    ramp_end: float = Field(0.0, ge=0, description="The bound in step ramp_len; it rises to it linearly.")
+    ramp_lift: bool = Field(True, description="No bound after step ramp_len; false: ramp_end stays.")
+    mined_share: float = Field(
+        0.0, ge=0, le=0.5, description="Most of a kind's tasks in a step that are drawn from buffered ones that failed; 0: off."
+    )
+    mined_rate: float = Field(0.0, ge=0, lt=1, description="The highest newest solve rate of a task that counts as failed.")
+    balance: float = Field(
+        0.0,
+        ge=0,
+        le=0.9,
+        description="How much of its tasks a kind may lose to, or gain from, kinds with more learnable tasks; 0: none.",
+    )
+
+    @model_validator(mode="after")
+    def _ramp_rises(self) -> Self:
+        if self.ramp_len and not 0 < self.ramp_start <= self.ramp_end:
+            raise ValueError(
+                f"ramp_end must be at least ramp_start, and that above 0, got {self.ramp_end:g} and {self.ramp_start:g}; "
+                "difficulty/… of a run without a ramp says what is easy and what is hard"
+            )
+        return self

@@ -8,7 +8,15 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from configs.play_sections import BuffersSection, FamilySection, ModelSection, ProposerSection, RewardSection, SolverSection
+from configs.play_sections import (
+    BuffersSection,
+    CurriculumSection,
+    FamilySection,
+    ModelSection,
+    ProposerSection,
+    RewardSection,
+    SolverSection,
+)
 from configs.section import KindName, Section
 from configs.system_sections import (
     ClusterSection,
@@ -41,6 +49,7 @@ class RunConfig(Section):
     solver: SolverSection = SolverSection()
     reward: RewardSection = RewardSection()
     buffers: BuffersSection = BuffersSection()
+    curriculum: CurriculumSection = CurriculumSection()
     learner: LearnerSection = LearnerSection()
     generators: GeneratorsSection = GeneratorsSection()
     pipeline: PipelineSection = PipelineSection()
@@ -66,6 +75,11 @@ class RunConfig(Section):
                 raise ValueError(
                     f"kind_weights.{kind} must be above 0, got {weight}; leave the kind out of family.kinds instead"
                 )
+        if self.mode == "selfplay" and self.curriculum.mined_share > 1 - self.solver.fresh_share + 1e-9:
+            raise ValueError(
+                f"curriculum.mined_share must be at most 1 - solver.fresh_share, got {self.curriculum.mined_share:g} with "
+                f"fresh_share {self.solver.fresh_share:g}; lower one of them: mined tasks take no new task's place"
+            )
         if self.buffers.capacity < self.buffers.seed_size:
             raise ValueError(
                 f"buffers.capacity must be at least buffers.seed_size ({self.buffers.seed_size}), got {self.buffers.capacity}"
@@ -88,14 +102,18 @@ class RunConfig(Section):
 
     def num_fresh(self, kind: str) -> int:
         """How many of them come from the step's own proposals; at least one, where there is a proposer."""
-        if self.mode == "grpo":
-            return 0
-        return max(1, round(self.num_tasks(kind) * self.solver.fresh_share))
+        return self.num_fresh_of(self.num_tasks(kind))
+
+    def num_fresh_of(self, num_tasks: int) -> int:
+        """The same of so many tasks of a kind."""
+        return 0 if self.mode == "grpo" else max(1, round(num_tasks * self.solver.fresh_share))
 
     @property
     def rows_per_step(self) -> int:
         """Upper bound of trajectories in one update."""
         attempts = self.solver.attempts if self.solver.reuse_attempts else 1
+        rounding = self.proposer.oversample if self.curriculum.balance and self.mode == "selfplay" else 0
         return sum(
-            self.num_fresh(kind) * self.proposer.oversample + self.num_tasks(kind) * attempts for kind in self.family.kinds
+            self.num_fresh(kind) * self.proposer.oversample + rounding + self.num_tasks(kind) * attempts
+            for kind in self.family.kinds
         )

@@ -64,8 +64,18 @@ class LearnerSection(Section):
     loss: LossSection = LossSection()
 
 
+class SimulatedSection(Section):
+    """An engine without a model, which sleeps and gives canned answers: to try the control plane at any size."""
+
+    step_s: float = Field(0.02, ge=0, description="Seconds of a step, which gives each running sequence a token.")
+    sequence_s: float = Field(0.0, ge=0, description="Seconds that each running sequence adds to it.")
+    load_s: float = Field(0.0, ge=0, description="Seconds that taking new weights lasts.")
+
+
 class GeneratorsSection(Section):
-    engine: Literal["vllm", "transformers"] = Field("vllm", description="transformers: parity checks and debugging.")
+    engine: Literal["vllm", "transformers", "simulated"] = Field(
+        "vllm", description="transformers: parity checks and debugging; simulated: no model, for trials of the control plane."
+    )
     count: int = Field(1, ge=1, description="Generator actors; the curve does not depend on it in sync mode.")
     device: Literal["cpu", "gpu"] = Field("cpu", description="gpu: one GPU per generator.")
     cpus: float = Field(0.5, gt=0, description="Ray CPUs per generator.")
@@ -75,6 +85,7 @@ class GeneratorsSection(Section):
     gpu_memory_utilization: float = Field(0.85, gt=0, le=1, description="Share of GPU memory that vLLM takes.")
     kv_cache_gib: int = Field(1, ge=1, description="KV cache on CPU in GiB.")
     enforce_eager: bool = Field(True, description="No graph capture; false compiles and is faster on GPU.")
+    simulated: SimulatedSection = SimulatedSection()
 
 
 class PipelineSection(Section):
@@ -107,6 +118,9 @@ class EvaluationSection(Section):
     train_set: str = Field(
         "",
         description="A data set of the family to set beside the held-out suites (eval/gap); empty: mode grpo's own, else none.",
+    )
+    hard_items: int = Field(
+        0, ge=0, description="The hardest held-out tasks of each kind, so many, are told apart (eval/hard/…); 0: none."
     )
     data: dict[str, str] = Field(
         {}, description="Further suites of the first and last evaluation: name to JSONL; absent ones are left out."

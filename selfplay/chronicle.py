@@ -17,6 +17,7 @@ from learner.advantages import Estimator
 from selfplay.accounts import Accounts
 from selfplay.checkpoint import Checkpoints, RunState
 from selfplay.evaluate import gap
+from selfplay.hard_items import hard_scalars
 from selfplay.items import SuiteResult
 from selfplay.judge import Judged
 from selfplay.metrics import attempt_rows, proposal_rows, task_rows
@@ -25,6 +26,7 @@ from selfplay.protocols import Buffers, Learner, Telemetry
 from selfplay.schedule import is_over
 from selfplay.seeding import SeedingRound
 from selfplay.solve import Solved
+from tasks.family import Family
 from telemetry.records import Phase, StepRecord
 from telemetry.stopwatch import Stopwatch
 
@@ -54,9 +56,16 @@ class Chronicle:
     """
 
     def __init__(
-        self, config: RunConfig, run_dir: Path, learner: Learner, buffers: Buffers, telemetry: Telemetry, global_step: int
+        self,
+        config: RunConfig,
+        family: Family,
+        run_dir: Path,
+        learner: Learner,
+        buffers: Buffers,
+        telemetry: Telemetry,
+        global_step: int,
     ) -> None:
-        self._config = config
+        self._config, self._family = config, family
         self._learner, self._buffers, self._telemetry = learner, buffers, telemetry
         self._checkpoints = Checkpoints(run_dir, config.run.keep_checkpoints, config.cluster.call_timeout_s)
         self._folder = run_dir / FOLDER
@@ -109,7 +118,7 @@ class Chronicle:
         """
         self._checkpoints.check()
         self.state = replace(self.state, global_step=self.state.global_step + 1)
-        told = dict(scalars) | gap(results)
+        told = dict(scalars) | gap(results) | hard_scalars(self._family, results, self._config.evaluation.hard_items)
         for result in results:
             told |= result.scalars()
             if result.name == RANKING_SUITE:
@@ -149,8 +158,8 @@ class Chronicle:
             step=state.step,
             version=state.version,
             scalars=scalars,
-            proposals=proposal_rows(step.proposed, step.solved, step.judged.proposals) if step else (),
-            attempts=attempt_rows(step.solved, step.judged.attempts) if step else (),
+            proposals=proposal_rows(step.proposed, step.solved, step.judged) if step else (),
+            attempts=attempt_rows(step.solved, step.judged) if step else (),
             tasks=task_rows(step.solved, state.step, state.version) if step else (),
             evals=tuple(row for result in results for row in result.rows),
         )

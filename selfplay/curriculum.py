@@ -1,15 +1,22 @@
-"""How hard a step's new tasks are and how well they fit the solver: quantiles of difficulty, bins of solve rates. Pure.
+"""How hard a step's new tasks are, how well they fit the solver, and what the step's plan did to them. Pure.
 
-Counts only tasks that are new in the step, whoever proposed them; `solve_rate/…` covers what was drawn from the buffer as
-well. Does not: reward anything.
+Quantiles and bins count only tasks that are new in the step, whoever proposed them; `solve_rate/…` covers what was drawn from
+the buffer as well. Does not: reward anything, choose anything (selfplay.step_plan).
 """
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
+from math import inf
+from statistics import fmean
+from typing import Protocol
 
 from buffers.census import Census
+from configs.play_sections import CurriculumSection
+from selfplay.propose import Proposed
 from selfplay.rewards import learnability
+from selfplay.solve import Solved
+from selfplay.step_plan import StepPlan
 from tasks.records import Kind, Task
 
 QUANTILES = {"p10": 10, "p50": 50, "p90": 90}  # percent
@@ -54,6 +61,61 @@ def curriculum_scalars(
     if rewarded.total():
         scalars |= {f"learnability/{kind}/share": rewarded[kind] / rewarded.total() for kind in kinds}
     return scalars
+
+
+class Steered(Protocol):
+    """A step that was played by a plan. `mined`: ids of the tasks drawn because they had failed."""
+
+    @property
+    def plan(self) -> StepPlan: ...
+
+    @property
+    def mined(self) -> frozenset[str]: ...
+
+    @property
+    def proposed(self) -> Sequence[Proposed]: ...
+
+    @property
+    def solved(self) -> Sequence[Solved]: ...
+
+    @property
+    def census(self) -> Mapping[Kind, Census]: ...
+
+
+def plan_scalars(section: CurriculumSection, step: Steered) -> dict[str, float]:
+    """`curriculum/…`: what each part that is switched on did in this step; empty where none is.
+
+    bound: on difficulty. Of each kind, deferred: proposals beyond it; held_back: share of the buffer beyond it; mined: share
+    of the attempted tasks; mined/solved: how often those that had failed are solved now; learnable: what `balance` looks
+    at; share: of the step's tasks, because of it.
+    """
+    plan = step.plan
+    scalars = {"curriculum/bound": plan.hardest} if plan.hardest < inf else {}
+    for kind in plan.quotas:
+        if plan.hardest < inf:
+            scalars |= _held_back(kind, step)
+        if section.mined_share:
+            scalars |= _mined(kind, step)
+    total = sum(quota.tasks for quota in plan.quotas.values())
+    for kind, share in plan.learnable.items():
+        scalars |= {f"curriculum/{kind}/learnable": share, f"curriculum/{kind}/share": plan.quotas[kind].tasks / total}
+    return scalars
+
+
+def _held_back(kind: Kind, step: Steered) -> dict[str, float]:
+    held = step.census[kind]
+    beyond = sum(count for difficulty, count in held.difficulties.items() if difficulty > step.plan.hardest)
+    return {
+        f"curriculum/{kind}/deferred": sum(item.deferred for item in step.proposed if item.rollout.kind is kind),
+        f"curriculum/{kind}/held_back": beyond / held.size if held.size else 0.0,
+    }
+
+
+def _mined(kind: Kind, step: Steered) -> dict[str, float]:
+    solved = [item for item in step.solved if item.task.kind is kind]
+    rates = [item.solve_rate for item in solved if item.task.task_id in step.mined]
+    scalars = {f"curriculum/{kind}/mined": len(rates) / len(solved)} if solved else {}
+    return scalars | ({f"curriculum/{kind}/mined/solved": fmean(rates)} if rates else {})
 
 
 def _quantile_scalars(prefix: str, counts: Mapping[float, int]) -> dict[str, float]:

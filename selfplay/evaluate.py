@@ -151,7 +151,7 @@ def judge_suite(
         match item.judged_by:
             case Task():
                 reason = next(tasks)
-                reasons.append(TRUNCATED if reason == RIGHT and _is_cut(item, completion) else reason)
+                reasons.append(TRUNCATED if reason == RIGHT and is_cut(item, completion) else reason)
             case ProgramTest():
                 reasons.append(next(programs))
             case rule:
@@ -204,7 +204,7 @@ def _tested(outcome: Outcome, nonce: str, executor: Executor) -> str:
     return RIGHT if executor.same(repr(nonce), outcome.output) else "value"
 
 
-def _is_cut(item: Item, completion: Completion) -> bool:
+def is_cut(item: Item, completion: Completion) -> bool:
     """Whether a completion that was cut by length may lack the end of its answer."""
     whole = ANSWER_END in completion.text or (item.kind is Kind.DEDUCTION and is_whole_integer(completion.text))
     return completion.truncated and not whole

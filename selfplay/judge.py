@@ -8,13 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from learner.advantages import Estimator, zero_std_share
-from selfplay.propose import Proposed
+from selfplay.propose import DEFERRED, Proposed
 from selfplay.rewards import RewardTable
 from selfplay.shaping import UNSHAPED, Shaping
 from selfplay.solve import Attempt, Solved
 from tasks.records import Role, Rollout, Trajectory
 
-SURPLUS, MASKED, MEASURING = DROPPED = ("surplus", "masked", "measuring")  # why a trajectory carries no gradient
+SURPLUS, MASKED, MEASURING = DROPPED = (
+    "surplus",
+    "masked",
+    "measuring",
+)  # why a trajectory carries no gradient, beside DEFERRED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,8 +42,8 @@ class Judged:
 
     @property
     def dropped(self) -> dict[str, int]:
-        """How many carry no gradient, by reason."""
-        return {reason: self.fates.count(reason) for reason in DROPPED}
+        """How many carry no gradient, by reason; the usual reasons are always there."""
+        return {reason: self.fates.count(reason) for reason in dict.fromkeys((*DROPPED, *filter(None, self.fates)))}
 
 
 def judge(
@@ -56,7 +60,7 @@ def judge(
     paid = _plus([_proposer_reward(item, rates, table) for item in proposed], extras.get(Role.PROPOSE))
     earned = _plus([table.solver(attempt.verdict.status) for attempt in attempts], extras.get(Role.SOLVE))
     rollouts = [item.rollout for item in proposed] + [attempt.rollout for attempt in attempts]
-    trainable = [item.trainable and not extra for item, extra in zip(proposed, surplus, strict=True)]
+    trainable = [item.trainable and not extra and not item.deferred for item, extra in zip(proposed, surplus, strict=True)]
     trainable += [attempt.trainable for attempt in attempts]
     trajectories = _with_advantages(rollouts, paid + earned, trainable, estimator)
     return Judged(
@@ -76,7 +80,7 @@ def _surplus(proposed: Sequence[Proposed], rates: Mapping[str, float]) -> list[b
     flags = [False] * len(proposed)
     for kind in {item.rollout.kind for item in proposed}:
         indices = [index for index, item in enumerate(proposed) if item.rollout.kind is kind]
-        admitted = [index for index in indices if proposed[index].admission.task is not None]
+        admitted = [i for i in indices if proposed[i].admission.task is not None and not proposed[i].deferred]
         attempted = [index for index in admitted if proposed[index].admission.proposal_id in rates]
         if len(attempted) < len(admitted):
             last = max(attempted, default=-1)
@@ -144,6 +148,12 @@ def _zero_std(attempts: Sequence[Attempt], rewards: Sequence[float]) -> dict[str
 
 def _fates(proposed: Sequence[Proposed], attempts: Sequence[Attempt], surplus: Sequence[bool]) -> tuple[str, ...]:
     """Of an attempt that only measures, that it does, unless it was cut by length: a masked one would be dropped anyway."""
-    fates = [SURPLUS if extra else "" if item.trainable else MASKED for item, extra in zip(proposed, surplus, strict=True)]
+    fates = [_proposal_fate(item, extra) for item, extra in zip(proposed, surplus, strict=True)]
     fates += ["" if item.trainable else MASKED if item.rollout.truncated else MEASURING for item in attempts]
     return tuple(fates)
+
+
+def _proposal_fate(item: Proposed, surplus: bool) -> str:
+    if surplus:
+        return SURPLUS
+    return DEFERRED if item.deferred else "" if item.trainable else MASKED

@@ -18,6 +18,7 @@ from configs.schema import RunConfig
 from learner.advantages import make_estimator
 from selfplay.checkpoint import RunState
 from selfplay.chronicle import Chronicle
+from selfplay.curriculum import plan_scalars
 from selfplay.diversity import seed_counts, seed_scalars
 from selfplay.evaluate import evaluate, heldout_items, train_items
 from selfplay.items import Item, SuiteResult
@@ -39,6 +40,7 @@ from selfplay.schedule import learning_rate, progress
 from selfplay.seeding import seed_buffers
 from selfplay.shaping import measure
 from selfplay.solve import Solved, attempt_requests, choose_tasks, grade
+from selfplay.step_plan import StepPlan, plan_step
 from tasks.family import Family
 from tasks.records import Kind, Rollout, Task
 from telemetry.stopwatch import Stopwatch
@@ -57,8 +59,10 @@ class Parts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Played:
-    """One step's stages, before the buffers and the records are brought up to date."""
+    """One step's stages, before the buffers and the records are brought up to date. `mined`: ids of tasks."""
 
+    plan: StepPlan
+    mined: frozenset[str]
     proposed: list[Proposed]
     fresh: list[Task]
     census: Mapping[Kind, Census]
@@ -93,7 +97,7 @@ class SelfPlay:
         self._estimator = make_estimator(config.learner.advantage)
         self._suites = heldout_items(family, parts.verifier, self._kinds) | train_items(config, family, parts.verifier)
         self._files = dict(files or {})
-        self._chronicle = Chronicle(config, run_dir, parts.learner, parts.buffers, parts.telemetry, global_step)
+        self._chronicle = Chronicle(config, family, run_dir, parts.learner, parts.buffers, parts.telemetry, global_step)
 
     def run(self) -> RunState:
         """Returns the state after the last step, which has been evaluated and checkpointed."""
@@ -146,22 +150,25 @@ class SelfPlay:
         with watch.stage("metrics"):
             scalars = step_scalars(self._kinds, played.proposed, played.solved, played.judged, sizes) | played.learner_scalars
             scalars |= task_scalars(self._family, self._kinds, played.fresh, played.solved, played.census, before.seeds)
+            scalars |= plan_scalars(self._config.curriculum, played)
         chronicle.finished(scalars, results, played)
 
     def _play(self, watch: Stopwatch, step: int) -> Played:
         """propose → verify → solve → judge → update, each on the results of the one before."""
         config, parts, accounts = self._config, self._parts, self._chronicle.accounts
         with watch.stage("references"):
-            wanted = self._wanted(step)
+            plan = plan_step(config, parts.buffers, step)
+            wanted = self._wanted(plan)
             census = parts.buffers.census()
             accounts.asked([item.request for item in wanted])
         with watch.stage("propose"):
             proposals = propose(parts.generator, wanted)
         with watch.stage("verify"):
-            proposed = admit(config, parts.verifier, parts.buffers, wanted, proposals)
+            proposed = admit(config, parts.verifier, parts.buffers, wanted, proposals, plan.hardest)
             accounts.admitted(proposed)
-            fresh = self._fresh(proposed, step)
-            tasks = choose_tasks(config, parts.buffers, fresh, step)
+            fresh = self._fresh(proposed, plan)
+            chosen = [choose_tasks(config, plan, parts.buffers, kind, fresh) for kind in self._kinds]
+            tasks = [task for each in chosen for task in each.tasks]
         with watch.stage("solve"):
             requests = attempt_requests(config, self._family, tasks, step)
             accounts.asked(requests)
@@ -176,6 +183,8 @@ class SelfPlay:
             learner_scalars = parts.learner.update(judged.batch, learning_rate(config.learner, step, done))
             accounts.learned(judged)
         return Played(
+            plan=plan,
+            mined=frozenset[str]().union(*(each.mined for each in chosen)),
             proposed=proposed,
             fresh=fresh,
             census=census,
@@ -185,21 +194,21 @@ class SelfPlay:
             num_tokens=_num_tokens(proposals) + _num_tokens(answers),
         )
 
-    def _wanted(self, step: int) -> list[ProposalRequest]:
+    def _wanted(self, plan: StepPlan) -> list[ProposalRequest]:
         """What the model is asked to propose; nothing in an arm without a model that proposes."""
         config, buffers = self._config, self._parts.buffers
         if not proposes(config):
             return []
         return [
             item
-            for kind in self._kinds
-            for item in proposal_requests(config, self._family, buffers, kind, step, config.num_fresh(kind))
+            for kind, quota in plan.quotas.items()
+            for item in proposal_requests(config, self._family, buffers, kind, plan.step, quota.fresh)
         ]
 
-    def _fresh(self, proposed: Sequence[Proposed], step: int) -> list[Task]:
+    def _fresh(self, proposed: Sequence[Proposed], plan: StepPlan) -> list[Task]:
         """The step's new tasks, whoever proposed them."""
         if self._config.mode == "selfplay" and self._config.proposer.source == "generator":
-            return random_tasks(self._config, self._family, self._parts.verifier, step)
+            return random_tasks(self._config, plan, self._family, self._parts.verifier)
         return admitted_tasks(proposed)
 
     def _publish(self, version: int) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 from buffers.census import Census, family_traits
+from selfplay.accounts import SEEDED
 from selfplay.curriculum import curriculum_scalars
 from selfplay.diversity import SeedCounts, diversity_scalars
 from selfplay.judge import Judged
@@ -120,10 +121,9 @@ def _counts(proposed: Sequence[Proposed], solved: Sequence[Solved], judged: Judg
     }
 
 
-def proposal_rows(
-    proposed: Sequence[Proposed], solved: Sequence[Solved], trajectories: Sequence[Trajectory] | None
-) -> tuple[ProposalRow, ...]:
-    """`trajectories` are those of the proposals, in order; None in the seeding phase, which rewards nothing."""
+def proposal_rows(proposed: Sequence[Proposed], solved: Sequence[Solved], judged: Judged | None) -> tuple[ProposalRow, ...]:
+    """`judged`: None in the seeding phase, which rewards nothing."""
+    trajectories = judged.proposals if judged else None
     rates = {item.task.task_id: item.solve_rate for item in solved}
     return tuple(
         ProposalRow(
@@ -140,14 +140,15 @@ def proposal_rows(
             solve_rate=rates.get(item.admission.proposal_id),
             reward=trajectories[index].reward if trajectories and trajectories[index].trainable else None,
             advantage=trajectories[index].advantage if trajectories and trajectories[index].trainable else None,
+            dropped=judged.fates[index] if judged else SEEDED,
         )
         for index, item in enumerate(proposed)
     )
 
 
-def attempt_rows(solved: Sequence[Solved], trajectories: Sequence[Trajectory]) -> tuple[AttemptRow, ...]:
-    """`trajectories` are those of the attempts, task by task."""
+def attempt_rows(solved: Sequence[Solved], judged: Judged) -> tuple[AttemptRow, ...]:
     attempts = [(item, attempt) for item in solved for attempt in item.attempts]
+    fates = judged.fates[len(judged.proposals) :]
     return tuple(
         AttemptRow(
             step=attempt.rollout.step,
@@ -166,8 +167,9 @@ def attempt_rows(solved: Sequence[Solved], trajectories: Sequence[Trajectory]) -
             truncated=attempt.rollout.truncated,
             mean_logprob=fmean(attempt.rollout.logprobs) if attempt.rollout.logprobs else 0.0,
             trained=trajectory.trainable,
+            dropped=fate,
         )
-        for (item, attempt), trajectory in zip(attempts, trajectories, strict=True)
+        for (item, attempt), trajectory, fate in zip(attempts, judged.attempts, fates, strict=True)
     )
 
 

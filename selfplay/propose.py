@@ -2,21 +2,28 @@
 
     buffers ──references──▶ prompts ──generator──▶ completions ──verifier──▶ admitted | refused(reason)
 
-Each kind asks for `num_fresh` prompts and `oversample` completions of each. Every refusal has a reason code.
+Each kind asks for as many prompts as its quota of new tasks, and `oversample` completions of each. Every refusal has a reason
+code. A proposal harder than the step's bound is valid all the same: it is admitted with the reason "deferred", kept in the
+buffer, and attempted once the bound has reached it. It earns nothing and costs nothing: a penalty would teach the
+proposer to stay with what is easy, which is not what the bound is for, and an unmeasured task has no learnability.
 """
 
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from typing import Protocol
 
 from configs.schema import RunConfig
 from selfplay.protocols import Buffers, Generator, Verifier
+from selfplay.step_plan import StepPlan
 from tasks.family import Family
-from tasks.records import HELDOUT, Admission, AdmissionStatus, Kind, Origin, Proposal, Request, Role, Rollout, Task
+from tasks.records import HELDOUT, Admission, AdmissionStatus, Draft, Kind, Origin, Proposal, Request, Role, Rollout, Task
 from tasks.seeds import derive_seed
 
-DUPLICATE, KNOWN, TRUNCATED = "duplicate", "known", "truncated"  # reasons that are given here, not by the verifier
+# Reasons that are given here, not by the verifier.
+DUPLICATE, KNOWN, TRUNCATED, DEFERRED = "duplicate", "known", "truncated", "deferred"
+MAX_DRAWS = 50  # per task wanted of a generator that knows no bound
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +47,11 @@ class Proposed:
     admission: Admission
     trainable: bool
     references: tuple[str, ...] = ()
+
+    @property
+    def deferred(self) -> bool:
+        """Admitted, but too hard for this step: nothing is known of its learnability."""
+        return self.admission.task is not None and self.admission.reason == DEFERRED
 
 
 class Known(Protocol):
@@ -86,9 +98,14 @@ def propose(generator: Generator, wanted: Sequence[ProposalRequest]) -> list[Rol
 
 
 def admit(
-    config: RunConfig, verifier: Verifier, buffers: Known, wanted: Sequence[ProposalRequest], rollouts: Sequence[Rollout]
+    config: RunConfig,
+    verifier: Verifier,
+    buffers: Known,
+    wanted: Sequence[ProposalRequest],
+    rollouts: Sequence[Rollout],
+    hardest: float = inf,
 ) -> list[Proposed]:
-    """The verifier's word on each completion, then what is known already (see `proposer.duplicates`)."""
+    """The verifier's word on each completion, then what is known already (see `proposer.duplicates`), or harder than that."""
     proposals = [
         Proposal(proposal_id=rollout.task_id, step=rollout.step, kind=rollout.kind, text=rollout.text, program=item.program)
         for item, rollout in zip(wanted, rollouts, strict=True)
@@ -98,6 +115,10 @@ def admit(
         for admission, rollout in zip(verifier.admit(proposals), rollouts, strict=True)
     ]
     admissions = _mark_known(buffers, admissions, refuse=config.proposer.duplicates == "refuse")
+    admissions = [
+        replace(admission, reason=DEFERRED) if admission.task and admission.task.difficulty > hardest else admission
+        for admission in admissions
+    ]
     masked, trains = config.solver.truncated == "mask", config.proposer.train
     return [
         Proposed(
@@ -115,14 +136,23 @@ def admitted_tasks(proposed: Sequence[Proposed]) -> list[Task]:
     return [item.admission.task for item in proposed if item.admission.task is not None]
 
 
-def random_tasks(config: RunConfig, family: Family, verifier: Verifier, step: int) -> list[Task]:
-    """What a proposer that knows nothing would propose: `num_fresh` draws per kind from the family's generator."""
-    drafts = []
-    for name in config.family.kinds:
-        rng = random.Random(derive_seed(config.seed, "random_proposer", step, name))
-        drafts += [family.generate(Kind(name), rng) for _ in range(config.num_fresh(name))]
-    admissions = verifier.build(drafts, Origin.GENERATED, step, f"random{step}")
+def random_tasks(config: RunConfig, plan: StepPlan, family: Family, verifier: Verifier) -> list[Task]:
+    """What a proposer that knows nothing would propose: draws from the family's generator, as many as there are to be new.
+
+    Fewer where nearly all that it draws is beyond the bound.
+    """
+    drafts: list[Draft] = []
+    for kind, quota in plan.quotas.items():
+        rng = random.Random(derive_seed(config.seed, "random_proposer", plan.step, kind))
+        found = (_within(family, kind, rng, plan.hardest) for _ in range(quota.fresh))
+        drafts += [draft for draft in found if draft is not None]
+    admissions = verifier.build(drafts, Origin.GENERATED, plan.step, f"random{plan.step}")
     return [admission.task for admission in admissions if admission.task is not None]
+
+
+def _within(family: Family, kind: Kind, rng: random.Random, hardest: float) -> Draft | None:
+    draws = (family.generate(kind, rng) for _ in range(MAX_DRAWS))
+    return next((draft for draft in draws if hardest == inf or family.difficulty(draft) <= hardest), None)
 
 
 def _cut(admission: Admission) -> Admission:

@@ -1,6 +1,7 @@
 """The parts as the loop knows them. Each has a plain class that runs in this process and a shell that runs on Ray."""
 
 from collections.abc import Mapping, Sequence
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -39,11 +40,17 @@ class Snapshot(Protocol):
 
 
 class Buffers(Protocol):
-    def sample(self, kind: Kind, count: int, seed: int) -> list[Task]:
-        """Uniform without replacement; fewer when the buffer holds fewer."""
+    def sample(self, kind: Kind, count: int, seed: int, hardest: float = inf) -> list[Task]:
+        """Uniform without replacement over tasks no harder than that; fewer when the buffer holds fewer."""
 
-    def frontier(self, kind: Kind, count: int, seed: int) -> list[Task]:
+    def failed(self, kind: Kind, count: int, seed: int, rate: float, hardest: float = inf) -> list[Task]:
+        """Like `sample`, among the tasks whose newest solve rate is `rate` or lower."""
+
+    def frontier(self, kind: Kind, count: int, seed: int, hardest: float = inf) -> list[Task]:
         """Like `sample`, but tasks that are sometimes solved come more often than those that always or never are."""
+
+    def learnable(self, newest: int) -> dict[Kind, tuple[int, int]]:
+        """Of each kind's newest tasks: how many are sometimes solved and sometimes not, and how many were measured."""
 
     def references(self, kind: Kind, draws: int, count: int, seed: int) -> list[list[Task]]:
         """`draws` independent samples of `count` tasks: the references of as many proposer prompts, in one call."""

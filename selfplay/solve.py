@@ -1,17 +1,21 @@
 """The solving stages: which tasks are attempted, the attempts, and the verifier's verdicts.
 
-A kind's tasks are this step's admitted proposals (up to `num_fresh`), topped up from its buffer. Each
-gets G sampled attempts, never greedy: they measure its solve rate, and with `reuse_attempts` they are also what the
-solver trains on. Without it (the paper's scheme) one further attempt per task is trained on and the G are not.
+A kind's tasks are this step's admitted proposals (up to its quota), then those mined from what failed, topped up from its
+buffer; none is harder than the step's plan allows. Each gets G sampled attempts, never greedy: they measure its solve
+rate, and with `reuse_attempts` they are also what the solver trains on. Without it (the paper's scheme) one further
+attempt per task is trained on and the G are not.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from math import inf
 
+from configs.errors import ConfigError
 from configs.play_sections import SolverSection
 from configs.schema import RunConfig
 from selfplay.protocols import Buffers, Verifier
 from selfplay.rewards import solve_rate
+from selfplay.step_plan import StepPlan
 from tasks.family import Family
 from tasks.records import Answer, Kind, Request, Role, Rollout, Task, Verdict, VerdictStatus
 from tasks.seeds import derive_seed
@@ -40,22 +44,47 @@ class Solved:
         return solve_rate([attempt.verdict.status for attempt in self.attempts if attempt.measures])
 
 
-def choose_tasks(config: RunConfig, buffers: Buffers, fresh: Sequence[Task], step: int) -> list[Task]:
-    """`num_tasks` tasks of each kind: those new in this step up to `num_fresh`, then from the buffer.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """What a step solves of one kind. `mined`: ids of those that were drawn because they had failed."""
 
-    Fewer only where the buffer has no others. A buffered task that is also new in this step is not taken twice.
+    tasks: tuple[Task, ...]
+    mined: frozenset[str]
+
+
+def choose_tasks(config: RunConfig, plan: StepPlan, buffers: Buffers, kind: Kind, fresh: Sequence[Task]) -> Chosen:
+    """The kind's quota: those new in this step up to theirs, those that failed up to theirs, then others of the buffer.
+
+    Fewer only where the buffer has no others within the bound; ConfigError where that leaves none at all. A buffered task
+    that is also new in this step is not taken twice.
     """
-    return [task for name in config.family.kinds for task in tasks_of_kind(config, buffers, Kind(name), fresh, step)]
-
-
-def tasks_of_kind(config: RunConfig, buffers: Buffers, kind: Kind, fresh: Sequence[Task], step: int) -> list[Task]:
-    """One kind's share of `choose_tasks`."""
-    new = [task for task in fresh if task.kind is kind][: config.num_fresh(kind)]
+    quota = plan.quotas[kind]
+    new = [task for task in fresh if task.kind is kind and task.difficulty <= plan.hardest][: quota.fresh]
+    mined = _mined(config, plan, buffers, kind, new)
     draw = buffers.frontier if config.solver.top_up == "frontier" else buffers.sample
-    drawn = draw(kind, config.num_tasks(kind), derive_seed(config.seed, step, kind, "top_up"))
-    taken = {task.fingerprint for task in new}
-    others = [task for task in drawn if task.fingerprint not in taken]
-    return new + others[: config.num_tasks(kind) - len(new)]
+    drawn = draw(kind, quota.tasks, derive_seed(config.seed, plan.step, kind, "top_up"), plan.hardest)
+    tasks = new + mined
+    tasks += _without(drawn, tasks)[: quota.tasks - len(tasks)]
+    if not tasks and plan.hardest < inf:
+        raise ConfigError(
+            f"curriculum.ramp_start must let through a task of every kind, got {config.curriculum.ramp_start:g}, and no "
+            f"{kind} task is within step {plan.step}'s bound of {plan.hardest:g}; raise it"
+        )
+    return Chosen(tasks=tuple(tasks), mined=frozenset(task.task_id for task in mined))
+
+
+def _mined(config: RunConfig, plan: StepPlan, buffers: Buffers, kind: Kind, new: Sequence[Task]) -> list[Task]:
+    quota = plan.quotas[kind]
+    room = min(quota.failed, quota.tasks - len(new))
+    if not room:
+        return []
+    seed = derive_seed(config.seed, plan.step, kind, "mined")
+    return _without(buffers.failed(kind, quota.tasks, seed, config.curriculum.mined_rate, plan.hardest), new)[:room]
+
+
+def _without(tasks: Sequence[Task], others: Sequence[Task]) -> list[Task]:
+    taken = {task.fingerprint for task in others}
+    return [task for task in tasks if task.fingerprint not in taken]
 
 
 def attempt_requests(config: RunConfig, family: Family, tasks: Sequence[Task], step: int) -> list[Request]:

@@ -15,10 +15,10 @@ from selfplay.evaluate import task_item
 from selfplay.items import Item
 from selfplay.programs import ProgramTest, fence
 from selfplay.suite_prompts import humaneval_prompt, mbpp_prompt, word_problem_prompt
-from selfplay.suite_rows import Row, read_rows
 from tasks.family import Family
 from tasks.prompts.rows import ANSWER_KEYS, PROMPT_KEYS
 from tasks.records import Admission, Draft, Kind, Malformed, Origin, Task
+from tasks.rows import Row, read_rows
 from verifier.verifier import FamilyVerifier
 
 ID_KEYS = ("id", "task_id")

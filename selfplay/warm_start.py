@@ -9,6 +9,7 @@ import random
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from string import digits
 
 from configs.errors import ConfigError
 from configs.schema import RunConfig
@@ -21,6 +22,7 @@ STAND_IN = "stand-in"
 RECIPE_VERSION = 3  # raise when the code of the recipe changes what it produces
 BLOCK_SIZE = 256  # examples that are computed together
 MAX_REFUSED_BLOCKS = 4  # in a row, before a family whose drafts are all refused is named
+OPERATORS = "+-*"
 MAX_DRAWS = 1000  # of a draft that the warm start may show
 # Shares of the examples. Solving gets more: its answers are computed, proposals are mostly form.
 MIX = {
@@ -87,6 +89,15 @@ def in_share(fingerprint: str, share: float) -> bool:
     return int.from_bytes(digest) < share * 2**64
 
 
+def misprinted(text: str, rng: random.Random) -> str:
+    """With one digit or operator replaced by another; as it is, where it has none."""
+    places = [(place, signs) for place, char in enumerate(text) for signs in (digits, OPERATORS) if char in signs]
+    if not places:
+        return text
+    place, signs = rng.choice(places)
+    return text[:place] + rng.choice(signs.replace(text[place], "")) + text[place + 1 :]
+
+
 class ExampleSource:
     """Draws (prompt, completion) examples of the six formats; all randomness comes from the caller's generator.
 
@@ -104,6 +115,7 @@ class ExampleSource:
         self._ready: deque[Example] = deque()
         self._limit = config.model.stand_in.examples
         self._known_share = config.model.stand_in.known_share
+        self._misprint_share = config.model.stand_in.misprint_share
         self._made: list[Example] = []  # where they are drawn again
         self._known: dict[str, Task | None] = {}  # by fingerprint; None: refused
 
@@ -136,7 +148,7 @@ class ExampleSource:
         planned = [self._plan(rng) for _ in range(BLOCK_SIZE)]
         self._compute([draft for _, drafts in planned for draft in drafts])
         rows = ((role, [self._known[draft.fingerprint] for draft in drafts]) for role, drafts in planned)
-        return [self._example(role, [task for task in tasks if task]) for role, tasks in rows if all(tasks)]
+        return [self._example(role, [task for task in tasks if task], rng) for role, tasks in rows if all(tasks)]
 
     def _plan(self, rng: random.Random) -> tuple[Role, list[Draft]]:
         """A draft to solve or to propose, and after it those of the references that a proposer would be shown."""
@@ -163,9 +175,11 @@ class ExampleSource:
         admissions = self._verifier.build(list(fresh.values()), Origin.GENERATED, 0, "warm")
         self._known.update(zip(fresh, (admission.task for admission in admissions), strict=True))
 
-    def _example(self, role: Role, tasks: Sequence[Task]) -> Example:
+    def _example(self, role: Role, tasks: Sequence[Task], rng: random.Random) -> Example:
         task, references = tasks[0], tasks[1:]
         if role is Role.SOLVE:
-            return self._family.solve_prompt(task), self._family.reference_answer(task)
+            answer = self._family.reference_answer(task)
+            wrong = self._misprint_share > 0 and rng.random() < self._misprint_share
+            return self._family.solve_prompt(task), misprinted(answer, rng) if wrong else answer
         prompt = self._family.propose_prompt(task.kind, references, task.program)
         return prompt, self._family.reference_proposal(task)

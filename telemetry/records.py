@@ -30,6 +30,7 @@ class ProposalRow:
     solve_rate: float | None  # None when it was never attempted
     reward: float | None
     advantage: float | None
+    dropped: str = ""  # why it carried no gradient; empty where it was trained on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +50,8 @@ class AttemptRow:
     num_tokens: int
     truncated: bool
     mean_logprob: float
-    trained: bool  # false: it measured the solve rate, or was dropped, and carried no gradient
+    trained: bool
+    dropped: str = ""  # why it carried no gradient; empty where it was trained on
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,7 +2,8 @@
 
 A story is all that the run has on one task: its proposal, what was admitted, the attempts of every step. Invariant: a
 story is carried whole or not at all. A run that has more than fits carries stories drawn by a hash of their ids, so that
-no step is preferred and a newer report of the same run keeps to them. Does not: show anything (web/rollouts.js).
+no step is preferred and a newer report of the same run keeps to them. What was dropped before a batch was made of it (too
+stale, its generator died) left no row, and is named from the ledger. Does not: show anything (web/rollouts.js).
 """
 
 import base64
@@ -10,19 +11,23 @@ import gzip
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
+from buffers.ledger import FOLDER, Event
+from buffers.ledger_files import read_records
+from tasks.records import task_of
 from telemetry.history import History
 from telemetry.jsonl import folder, read_lines
 
 MAX_ROLLOUTS = 20_000
 MAX_CHARACTERS = 30_000_000  # of completions and of the proposers' prompts, before compression
 TEXT_CHARACTERS = 4_000  # of one text; what is longer is cut, and says so
-CODED = ("story", "phase", "kind", "role", "status", "reason", "prompt")  # few values, many rows: each is written once
+# Few values, many rows: each is written once.
+CODED = ("story", "phase", "kind", "role", "status", "reason", "dropped", "prompt")
 PLAIN = ("id", "step", "version", "text", "reward", "advantage", "solve_rate", "num_tokens", "mean_logprob", "trained")
 TASK = ("task_id", "kind", "step", "version", "origin", "program", "pairs", "difficulty", "solve_rate")
 
@@ -39,7 +44,7 @@ class PackedRollouts:
 
 
 def pack_rollouts(run_dir: Path, history: History, most: int = MAX_ROLLOUTS) -> PackedRollouts | None:
-    """None when the run has none yet. OSError or ValueError as the event files are."""
+    """None when the run has none yet. OSError or ValueError as the event files are, UserError as the ledger is."""
     sizes: dict[str, list[int]] = defaultdict(lambda: [0, 0])
     for line in _rollouts(run_dir):
         story = sizes[_story(line)]
@@ -51,7 +56,11 @@ def pack_rollouts(run_dir: Path, history: History, most: int = MAX_ROLLOUTS) -> 
     phases = {line["global_step"]: line["phase"] for line in history.lines}
     rows = sorted((line for line in _rollouts(run_dir) if _story(line) in kept), key=lambda line: line["global_step"])
     tasks = [line for line in read_lines(folder(run_dir) / "tasks.jsonl") if line["task_id"] in kept]
-    tables = {"rollouts": _rollout_columns(rows, phases), "tasks": {name: _plain(tasks, name) for name in TASK}}
+    tables = {
+        "rollouts": _rollout_columns(rows, phases),
+        "tasks": {name: _plain(tasks, name) for name in TASK},
+        "untold": _untold(run_dir, kept, {_id(row) for row in rows}),
+    }
     packed = gzip.compress(json.dumps(tables, allow_nan=False, separators=(",", ":")).encode(), mtime=0)
     return PackedRollouts(
         data=base64.b64encode(packed).decode(), kept=len(rows), total=sum(count for count, _ in sizes.values())
@@ -60,6 +69,10 @@ def pack_rollouts(run_dir: Path, history: History, most: int = MAX_ROLLOUTS) -> 
 
 def _rollouts(run_dir: Path) -> Iterator[Line]:
     return chain.from_iterable(read_lines(folder(run_dir) / f"{name}.jsonl") for name in ("proposals", "attempts"))
+
+
+def _id(line: Line) -> str:
+    return str(line.get("attempt_id") or line["proposal_id"])
 
 
 def _story(line: Line) -> str:
@@ -78,11 +91,24 @@ def _chosen(sizes: Mapping[str, Sequence[int]], most: int) -> set[str]:
     return chosen
 
 
+def _untold(run_dir: Path, kept: Set[str], told: Set[str]) -> dict[str, list[str]]:
+    """The rollouts of these stories that have no row, with the reason for which the ledger says they were dropped."""
+    dropped: dict[str, str] = {}
+    for record in read_records(run_dir / FOLDER):
+        event, _, reason = record.words[-1].partition(":")
+        for name in record.ids:
+            if event == Event.DROPPED and name not in told and (task_of(name) or name) in kept:
+                dropped[name] = reason
+            else:
+                dropped.pop(name, None)  # asked again after a resume
+    return {"story": [task_of(name) or name for name in dropped], "id": list(dropped), "reason": list(dropped.values())}
+
+
 def _rollout_columns(rows: Sequence[Line], phases: Mapping[int, str]) -> dict[str, Any]:
     named = [
         {
             **row,
-            "id": row.get("attempt_id") or row["proposal_id"],
+            "id": _id(row),
             "story": _story(row),
             "phase": phases.get(row["global_step"], ""),
         }

@@ -1,8 +1,8 @@
 """One training batch while it is under way: which proposals and attempts have come, and what may go on because of it.
 
 Invariant: what is done with what has come does not depend on the order in which it came. Proposals of a kind are read in
-their own order (slot by slot), so that quick completions, which are the short ones, are not preferred; the first
-`num_fresh` admitted ones are solved, each as soon as it is read; a kind is topped up from its buffer once it is settled.
+their own order (slot by slot), so that quick completions, which are the short ones, are not preferred; the first admitted
+ones, up to the plan's quota, are solved, each as soon as it is read; a kind is topped up from its buffer once it is settled.
 Pure bookkeeping: asks nobody, and is touched by the event loop's thread only.
 """
 
@@ -10,9 +10,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from buffers.census import Census
-from configs.schema import RunConfig
 from selfplay.propose import DUPLICATE, ProposalRequest, Proposed
-from selfplay.solve import Attempt, Solved
+from selfplay.solve import Attempt, Chosen, Solved
+from selfplay.step_plan import StepPlan
 from tasks.records import AdmissionStatus, Kind, Request, Rollout, Task
 
 
@@ -60,21 +60,21 @@ class Solving:
 
 
 class OpenBatch:
-    """Training batch `number`, from its first request until it is complete."""
+    """The training batch of a plan, from its first request until it is complete. `mined`: ids of tasks."""
 
     def __init__(
         self,
-        config: RunConfig,
-        number: int,
+        plan: StepPlan,
         wanted: Mapping[Kind, Sequence[ProposalRequest]],
         census: Mapping[Kind, Census],
         fresh: Sequence[Task] = (),
     ) -> None:
-        self.number = number
+        self.plan = plan
+        self.number = plan.step
+        self.mined: frozenset[str] = frozenset()
         self.census = census
         self.fresh: list[Task] = list(fresh)  # all new tasks, also those that no attempt is made at
         self.fingerprints = {task.fingerprint for task in fresh}
-        self._config = config
         self._proposing = {kind: Proposing(items, [None] * len(items)) for kind, items in wanted.items()}
         self._slots = {item.request.task_id: slot for items in wanted.values() for slot, item in enumerate(items)}
         self._solving: dict[Kind, dict[str, Solving]] = {kind: {} for kind in wanted}
@@ -122,8 +122,8 @@ class OpenBatch:
             if task is not None:
                 self.fresh.append(task)
                 self.fingerprints.add(task.fingerprint)
-                num_new = sum(other.kind is task.kind for other in self.fresh)
-                chosen += [task] if num_new <= self._config.num_fresh(task.kind) else []
+                if task.difficulty <= self.plan.hardest and self._num_new(task.kind) <= self.plan.quotas[task.kind].fresh:
+                    chosen.append(task)
         self._chosen |= {task.task_id for task in chosen}
         return chosen
 
@@ -131,10 +131,11 @@ class OpenBatch:
         """Kinds that need a word on which buffered tasks they are topped up with: no more new ones will be solved."""
         return [kind for kind in self._proposing if kind not in self._order and self._has_its_new(kind)]
 
-    def settle(self, kind: Kind, tasks: Sequence[Task]) -> list[Task]:
-        """`tasks`: all that this kind solves, in order; returns those that were not handed out before."""
-        self._order[kind] = [task.task_id for task in tasks]
-        new = [task for task in tasks if task.task_id not in self._chosen]
+    def settle(self, kind: Kind, chosen: Chosen) -> list[Task]:
+        """All that this kind solves, in order; returns those that were not handed out before."""
+        self.mined |= chosen.mined
+        self._order[kind] = [task.task_id for task in chosen.tasks]
+        new = [task for task in chosen.tasks if task.task_id not in self._chosen]
         self._chosen |= {task.task_id for task in new}
         return new
 
@@ -168,8 +169,11 @@ class OpenBatch:
         return (item for items in self._solving.values() for item in items.values())
 
     def _has_its_new(self, kind: Kind) -> bool:
-        num_new = sum(task.kind is kind for task in self.fresh)
-        return self._proposing[kind].is_read or num_new >= self._config.num_fresh(kind)
+        return self._proposing[kind].is_read or self._num_new(kind) >= self.plan.quotas[kind].fresh
+
+    def _num_new(self, kind: Kind) -> int:
+        """Of those that may be solved."""
+        return sum(task.kind is kind and task.difficulty <= self.plan.hardest for task in self.fresh)
 
     def _is_repeat(self, item: Proposed) -> bool:
         task = item.admission.task

@@ -24,6 +24,7 @@ from selfplay.rewards import RewardTable
 from selfplay.schedule import learning_rate, progress
 from selfplay.shaping import measure
 from selfplay.solve import Solved
+from selfplay.step_plan import StepPlan
 from tasks.family import Family
 from tasks.records import Kind, Rollout, Task
 from telemetry.stopwatch import Stopwatch
@@ -36,6 +37,8 @@ class Trained:
     """One batch after its update, for who keeps the records."""
 
     step: int
+    plan: StepPlan
+    mined: frozenset[str]
     proposed: list[Proposed]
     solved: list[Solved]
     fresh: list[Task]
@@ -86,8 +89,8 @@ class Learning:
         for reason, num_dropped in judged.dropped.items():
             credits.drop(reason, num_dropped)
         return Trained(
-            step=step, proposed=proposed, solved=solved, fresh=batch.fresh, census=batch.census, judged=judged,
-            sizes=sizes, learner_scalars=scalars, num_tokens=_num_tokens(batch),
+            step=step, plan=batch.plan, mined=batch.mined, proposed=proposed, solved=solved, fresh=batch.fresh,
+            census=batch.census, judged=judged, sizes=sizes, learner_scalars=scalars, num_tokens=_num_tokens(batch),
         )  # fmt: skip
 
     def _ripe(self, batch: OpenBatch, credits: Credits) -> tuple[list[Proposed], list[Solved]]:

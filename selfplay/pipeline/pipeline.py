@@ -40,7 +40,8 @@ from selfplay.pipeline.waiting import Calls, within
 from selfplay.propose import ProposalRequest, Proposed, admit, proposal_requests, proposes, random_tasks
 from selfplay.protocols import Buffers
 from selfplay.schedule import is_over
-from selfplay.solve import Attempt, attempt_requests, judged_attempt, tasks_of_kind
+from selfplay.solve import Attempt, attempt_requests, choose_tasks, judged_attempt
+from selfplay.step_plan import StepPlan, plan_step
 from tasks.family import Family
 from tasks.records import Answer, Kind, Request, Rollout, Task
 from telemetry.stopwatch import Stopwatch
@@ -149,24 +150,25 @@ class Pipeline:
     async def _opened(self, number: int) -> OpenBatch:
         """With references and programs as the buffers stand now."""
         config, kinds = self._config, [Kind(name) for name in self._config.family.kinds]
+        plan = await self._call("propose", "buffers", plan_step, config, self._parts.buffers, number)
         census = await self._call("propose", "buffers", self._parts.buffers.census)
         if proposes(config):
-            wanted = {kind: await self._call("propose", "buffers", self._wanted, kind, number) for kind in kinds}
-            return OpenBatch(config, number, wanted, census)
+            wanted = {kind: await self._call("propose", "buffers", self._wanted, kind, plan) for kind in kinds}
+            return OpenBatch(plan, wanted, census)
         fresh: list[Task] = []
         if config.mode == "selfplay":  # the family's generator proposes
-            fresh = await self._call("propose", "verifier", random_tasks, config, self._family, self._parts.verifier, number)
-        return OpenBatch(config, number, {kind: [] for kind in kinds}, census, fresh)
+            fresh = await self._call("propose", "verifier", random_tasks, config, plan, self._family, self._parts.verifier)
+        return OpenBatch(plan, {kind: [] for kind in kinds}, census, fresh)
 
-    def _wanted(self, kind: Kind, number: int) -> list[ProposalRequest]:
-        count = self._config.num_fresh(kind)
-        return proposal_requests(self._config, self._family, self._parts.buffers, kind, number, count)
+    def _wanted(self, kind: Kind, plan: StepPlan) -> list[ProposalRequest]:
+        return proposal_requests(self._config, self._family, self._parts.buffers, kind, plan.step, plan.quotas[kind].fresh)
 
     async def _admitted(self, batch: OpenBatch, unread: Sequence[tuple[ProposalRequest, Rollout]]) -> list[Proposed]:
         others = [other.fingerprints for other in self._open.values() if other is not batch]
         held = Held(self._parts.buffers, frozenset[str]().union(*others))
         wanted, rollouts = [item for item, _ in unread], [rollout for _, rollout in unread]
-        admitted = await self._call("verify", "verifier", admit, self._config, self._parts.verifier, held, wanted, rollouts)
+        arguments = (self._config, self._parts.verifier, held, wanted, rollouts, batch.plan.hardest)
+        admitted = await self._call("verify", "verifier", admit, *arguments)
         proposed = batch.without_repeats(admitted)
         self.credits.judge(len(proposed))
         self._accounts.admitted(proposed)
@@ -177,8 +179,8 @@ class Pipeline:
         for task in tasks:
             self._tasks.put_nowait((batch, task))
         for kind in batch.unsettled():
-            arguments = (self._config, self._parts.buffers, kind, batch.fresh, batch.number)
-            for task in batch.settle(kind, await self._call("verify", "buffers", tasks_of_kind, *arguments)):
+            arguments = (self._config, batch.plan, self._parts.buffers, kind, batch.fresh)
+            for task in batch.settle(kind, await self._call("verify", "buffers", choose_tasks, *arguments)):
                 self._tasks.put_nowait((batch, task))
         self._progress.set()
 

@@ -9,6 +9,7 @@ A slow generator therefore gets less and holds nobody else's work; one that is s
 """
 
 import asyncio
+from bisect import bisect_left, insort
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -28,6 +29,7 @@ RESUME = "the same command resumes from the last checkpoint"
 class Seat:
     """One generator; `since`: when it last answered, or got work while idle."""
 
+    number: int
     name: str
     generator: StreamingGenerator
     since: float = 0.0
@@ -49,7 +51,8 @@ class Router:
     """Implements `StreamingGenerator` over the named ones."""
 
     def __init__(self, generators: Mapping[str, StreamingGenerator], section: PipelineSection) -> None:
-        self._seats = [Seat(name, generator) for name, generator in generators.items()]
+        self._seats = [Seat(number, name, generator) for number, (name, generator) in enumerate(generators.items())]
+        self._freest = [(0, seat.number) for seat in self._seats]  # of the living, by requests in flight: in order
         self._section = section
         self._waiting: list[tuple[int, int, Job]] = []
         self._numbers = count()
@@ -106,22 +109,19 @@ class Router:
         )
 
     def _dispatch(self) -> None:
-        while self._waiting:
-            seats = [seat for seat in self._living() if seat.in_flight < self._section.in_flight]
-            if not seats:
-                return
-            self._send(min(seats, key=lambda seat: seat.in_flight), heappop(self._waiting)[2])
+        while self._waiting and self._freest and self._freest[0][0] < self._section.in_flight:
+            self._send(self._seats[self._freest[0][1]], heappop(self._waiting)[2])
 
     def _send(self, seat: Seat, job: Job) -> None:
         if job.future.done():  # the caller gave up
             return
         if not seat.in_flight:
             seat.since = self._now()
-        seat.in_flight += 1
+        self._hold(seat, 1)
         seat.generator.submit(job.request, job.oldest).add_done_callback(partial(self._answered, seat, job))
 
     def _answered(self, seat: Seat, job: Job, answer: asyncio.Future[Rollout]) -> None:
-        seat.in_flight -= 1
+        self._hold(seat, -1)
         seat.since = self._now()
         error = None if answer.cancelled() else answer.exception()
         if isinstance(error, GeneratorDied):
@@ -147,7 +147,16 @@ class Router:
     def _queue(self, job: Job) -> None:
         heappush(self._waiting, (job.request.step, next(self._numbers), job))
 
+    def _hold(self, seat: Seat, more: int) -> None:
+        """Keeps the order: a look at every seat for every request would cost more than all else here."""
+        if seat.alive:
+            del self._freest[bisect_left(self._freest, (seat.in_flight, seat.number))]
+            insort(self._freest, (seat.in_flight + more, seat.number))
+        seat.in_flight += more
+
     def _bury(self, seat: Seat) -> None:
+        if seat.alive:
+            self._freest.remove((seat.in_flight, seat.number))
         seat.alive = False
         if not self._living():
             self._all_dead.set()

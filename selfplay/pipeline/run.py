@@ -18,6 +18,7 @@ from learner.advantages import make_estimator
 from learner.weights import Publication
 from selfplay.checkpoint import RunState
 from selfplay.chronicle import Chronicle
+from selfplay.curriculum import plan_scalars
 from selfplay.diversity import seed_counts, seed_scalars
 from selfplay.evaluate import eval_requests, heldout_items, judge_suites, train_items
 from selfplay.items import Item, SuiteResult
@@ -53,7 +54,7 @@ class AsyncSelfPlay:
         self._events = EventLog(run_dir)
         self._suites = heldout_items(family, parts.verifier, self._kinds) | train_items(config, family, parts.verifier)
         self._files = dict(files or {})
-        self._chronicle = Chronicle(config, run_dir, parts.learner, parts.buffers, parts.telemetry, global_step)
+        self._chronicle = Chronicle(config, family, run_dir, parts.learner, parts.buffers, parts.telemetry, global_step)
         self._call = Threads(config.pipeline.batch_timeout_s)
         self._health: Mapping[str, Health] = {}
 
@@ -138,7 +139,7 @@ class AsyncSelfPlay:
 
     def _scalars(self, trained: Trained) -> dict[str, float]:
         scalars = step_scalars(self._kinds, trained.proposed, trained.solved, trained.judged, trained.sizes)
-        scalars |= trained.learner_scalars
+        scalars |= trained.learner_scalars | plan_scalars(self._config.curriculum, trained)
         arguments = (self._kinds, trained.fresh, trained.solved, trained.census, self._chronicle.state.seeds)
         return scalars | task_scalars(self._family, *arguments) | staleness_scalars(trained.judged.batch, trained.step)
 

@@ -1,6 +1,6 @@
-"""The prompts family: any file of prompt and answer as deduction tasks, for training on fixed data and for evaluation.
+"""The prompts family: any data of prompt and answer as deduction tasks, for training on fixed data and for evaluation.
 
-    deduction   the prompt, as it is written in the file   → its answer
+    deduction   the prompt, as it is written in the data   → its answer
 
 It has no proposer and no other kind. As a task its program is the prompt and its input the recorded answer, which the
 executor `recorded` returns: nothing computes the answer, and only the program is shown.
@@ -9,13 +9,12 @@ executor `recorded` returns: nothing computes the answer, and only the program i
 import random
 import re
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import NoReturn
 
 from configs.errors import ConfigError
 from tasks.options import read_options
 from tasks.prompts.options import PromptsOptions
-from tasks.prompts.rows import Row, is_heldout, read_rows
+from tasks.prompts.rows import Row, is_heldout, read_pairs
 from tasks.records import Draft, Kind, Malformed, Proposal, Task
 
 TRAIN = "train"  # the name of its one training set
@@ -34,7 +33,7 @@ class PromptsFamily:
 
     def __init__(self, **options: object) -> None:
         self.options = read_options(PromptsOptions, options)
-        rows = read_rows(Path(self.options.path))
+        rows = read_pairs(self.options.path)
         held = [is_heldout(row.prompt, self.options.heldout_share) for row in rows]
         self._heldout = tuple(_draft(row) for row, out in zip(rows, held, strict=True) if out)
         self._train = tuple(_draft(row) for row, out in zip(rows, held, strict=True) if not out)

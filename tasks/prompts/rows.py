@@ -1,14 +1,16 @@
-"""Reads a JSONL file of prompt and answer into rows, and says which of them are held out.
+"""What a row of prompt and answer may be, and which rows are held out.
 
-Owns what a line may be, and the split. Invariant: prompts that differ only in case and spacing are on the same side of the
-split, whatever else the file holds. Whatever cannot be read is a ValueError of one line that names the file and line.
+Owns the names of the fields and the split. Invariant: prompts that differ only in case and spacing are on the same side of
+the split, whatever else the data holds. Whatever cannot be used is a ValueError of one line that names the data and the row.
+Does not: read files or the hub (tasks.rows).
 """
 
 import hashlib
-import json
 import re
 from dataclasses import dataclass
-from pathlib import Path
+
+from configs.errors import UserError
+from tasks import rows
 
 PROMPT_KEYS, ANSWER_KEYS = ("prompt", "question", "context"), ("answer", "completion")
 _SPAN = 1 << 64
@@ -21,20 +23,23 @@ class Row:
     answer: str  # stripped, never empty
 
 
-def read_rows(path: Path) -> tuple[Row, ...]:
-    """The rows in order; one that comes again is left out, and one that contradicts an earlier one is an error."""
+def read_pairs(source: str) -> tuple[Row, ...]:
+    """The rows of a JSONL file or of `hf:OWNER/NAME[/CONFIG][:SPLIT]`, in order.
+
+    One that comes again is left out, and one that contradicts an earlier one is an error.
+    """
+    try:
+        found = rows.read_rows(source, rows.TRAIN)
+    except UserError as error:
+        raise ValueError(f"path: {error}") from error
     answers: dict[str, str] = {}
-    for number, line in enumerate(_read_text(path).split("\n"), start=1):
-        if not line.strip():
-            continue
-        row = _parse(line, f"{path} line {number}")
+    for each in found:
+        row = _parse(each)
         if answers.setdefault(row.prompt, row.answer) != row.answer:
             raise ValueError(
-                f"path: {path} line {number} must have the answer of the earlier line with its prompt "
+                f"path: {each.place} must have the answer of the earlier row with its prompt "
                 f"({answers[row.prompt][:40]!r}), got {row.answer[:40]!r}; leave one of them out"
             )
-    if not answers:
-        raise ValueError(f"path must be a file that holds at least one line, got {path}")
     return tuple(Row(prompt, answer) for prompt, answer in answers.items())
 
 
@@ -45,29 +50,17 @@ def is_heldout(prompt: str, share: float) -> bool:
     return drawn < share * _SPAN
 
 
-def _read_text(path: Path) -> str:
-    try:
-        return path.expanduser().read_text(encoding="utf-8")
-    except OSError as error:
-        raise ValueError(f"path must be a readable JSONL file, got {path} ({error.strerror})") from error
-    except UnicodeDecodeError as error:
-        raise ValueError(f"path must be a JSONL file in UTF-8, got other bytes in {path}") from error
-
-
-def _parse(line: str, place: str) -> Row:
-    try:
-        data = json.loads(line)
-    except (ValueError, RecursionError):
-        data = None
-    if not isinstance(data, dict):
-        raise ValueError(f"path: {place} must be a JSON object, got {line.strip()[:60]!r}; write one object a line")
-    prompt = next((data[key] for key in PROMPT_KEYS if key in data), None)
-    answer = next((data[key] for key in ANSWER_KEYS if key in data), None)
+def _parse(row: rows.Row) -> Row:
+    prompt, answer = row.first(PROMPT_KEYS), row.first(ANSWER_KEYS)
     if _HALF_CHARACTER.search(f"{prompt}{answer}"):
-        raise ValueError(f"path: {place} must hold whole characters, got half a surrogate pair; mend or leave it out")
+        raise ValueError(f"path: {row.place} must hold whole characters, got half a surrogate pair; mend or leave it out")
     if not isinstance(prompt, str) or not prompt.strip():
-        raise ValueError(f"path: {place} must have text under one of {', '.join(PROMPT_KEYS)}, got {line.strip()[:60]!r}")
+        raise ValueError(f"path: {row.place} must have text under one of {', '.join(PROMPT_KEYS)}, got {_shown(row)}")
     if not isinstance(answer, str | int | float) or isinstance(answer, bool) or not str(answer).strip():
         wanted = f"text or a number under one of {', '.join(ANSWER_KEYS)}"
-        raise ValueError(f"path: {place} must have {wanted}, got {line.strip()[:60]!r}")
+        raise ValueError(f"path: {row.place} must have {wanted}, got {_shown(row)}")
     return Row(prompt, str(answer).strip())
+
+
+def _shown(row: rows.Row) -> str:
+    return repr(dict(row.data))[:60]

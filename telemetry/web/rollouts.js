@@ -6,7 +6,7 @@
 const Rollouts = (() => {
   const ROW_PX = 28; // as in report.css
   const SPARE_ROWS = 8;
-  const SELECTS = ["phase", "kind", "role", "status", "reason"];
+  const SELECTS = ["phase", "kind", "role", "status", "reason", "dropped"];
   const UNSEEN = /[\p{Cc}\p{Cf}\p{Co}\p{Cn}\p{Cs}\p{Zl}\p{Zp}]/gu;
   const form = document.getElementById("filters");
   const list = document.getElementById("list");

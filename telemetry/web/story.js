@@ -4,11 +4,13 @@ const Story = (() => {
   const { make, at, figure } = Rollouts;
   const place = document.getElementById("story");
   const MARK = "#story=";
-  let rowsOf, tasksOf, tasks;
+  let rowsOf, tasksOf, tasks, lostOf, lost;
 
   function start(table) {
     tasks = table.tasks;
     tasksOf = grouped(tasks.task_id);
+    lost = table.untold;
+    lostOf = grouped(lost.story);
     const { values, codes } = table.rollouts.story;
     rowsOf = grouped(codes.map((code) => values[code]));
     window.addEventListener("hashchange", read);
@@ -37,6 +39,7 @@ const Story = (() => {
       ...proposals.flatMap(proposal),
       ...task(id),
       ...byStep(attempts),
+      ...untold(id),
     );
     place.scrollTop = 0;
   }
@@ -103,11 +106,22 @@ const Story = (() => {
     return element;
   }
 
+  // What was dropped before a batch was made of it: the ledger has its name and the reason, and nothing else is kept of it.
+  function untold(id) {
+    const rows = lostOf.get(id) ?? [];
+    const reasons = grouped(rows.map((row) => lost.reason[row]));
+    return [...reasons].flatMap(([reason, places]) => [
+      make("h4", "", `Dropped · ${reason}`),
+      make("p", "lead", places.map((place) => lost.id[rows[place]]).join(", ")),
+    ]);
+  }
+
   const when = (row) => `${at("phase", row) === "seeding" ? "seeding " : "step "}${at("step", row)} · version ${at("version", row)}`;
 
   function earned(row) {
     const untrained = at("trained", row) === false || at("reward", row) === null;
-    return { reward: figure(at("reward", row)), advantage: untrained ? "– (not trained on)" : figure(at("advantage", row)) };
+    const why = at("dropped", row) ? `not trained on: ${at("dropped", row)}` : "not trained on"; // older runs do not say why
+    return { reward: figure(at("reward", row)), advantage: untrained ? `– (${why})` : figure(at("advantage", row)) };
   }
 
   function prompt(row) {

@@ -166,6 +166,9 @@ def test_the_buffers_keep_their_tasks_through_a_save_and_a_load(
     second.load(tmp_path / "buffers.json")
     assert second.sizes() == {Kind.DEDUCTION: 2}
     assert second.sample(Kind.DEDUCTION, 2, 7) == first.sample(Kind.DEDUCTION, 2, 7)
+    assert [held.task_id for held in second.failed(Kind.DEDUCTION, 2, 7, 0.25, 9.0)] == ["t2"]
+    assert second.sample(Kind.DEDUCTION, 2, 7, -1.0) == second.frontier(Kind.DEDUCTION, 2, 7, -1.0) == []
+    assert second.learnable(9) == {Kind.DEDUCTION: (2, 2)}
     for part in (first, second):
         part.close()
 

@@ -1,5 +1,6 @@
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,46 @@ def test_the_frontier_is_drawn_by_how_often_a_task_is_sometimes_solved() -> None
     assert len({item.task_id for item in draws}) == 30  # those that are never or always solved are still looked at
     assert buffers.frontier(Kind.DEDUCTION, 5, 1) == buffers.frontier(Kind.DEDUCTION, 5, 1)
     assert len({item.task_id for item in buffers.frontier(Kind.DEDUCTION, 99, 1)}) == 30
+
+
+def graded(difficulties: list[float]) -> TaskBuffers:
+    buffers = TaskBuffers(KINDS, 1000)
+    tasks = [replace(task(number), difficulty=difficulty) for number, difficulty in enumerate(difficulties)]
+    buffers.add(tasks, [None] * len(tasks))
+    return buffers
+
+
+@given(st.lists(st.integers(0, 9).map(float), max_size=30), st.integers(0, 9).map(float), st.integers(0, 5))
+def test_no_draw_is_harder_than_its_bound_and_one_that_holds_nothing_back_changes_no_draw(
+    difficulties: list[float], hardest: float, seed: int
+) -> None:
+    buffers = graded(difficulties)
+    for draw in (buffers.sample, buffers.frontier):
+        drawn = draw(Kind.DEDUCTION, 99, seed, hardest)
+        assert sorted(item.difficulty for item in drawn) == sorted(each for each in difficulties if each <= hardest)
+        assert draw(Kind.DEDUCTION, 5, seed, 9.0) == draw(Kind.DEDUCTION, 5, seed)
+
+
+def test_failed_tasks_are_those_whose_newest_rate_is_low_and_an_unmeasured_one_has_not_failed() -> None:
+    buffers = graded([1.0, 2.0, 3.0, 4.0])
+    buffers.record({"deduction-0": 0.0, "deduction-1": 0.25, "deduction-3": 0.0})
+
+    def failed(rate: float, hardest: float = 9.0) -> set[str]:
+        return {item.task_id for item in buffers.failed(Kind.DEDUCTION, 9, 1, rate, hardest)}
+
+    assert failed(0.0) == {"t0", "t3"}
+    assert failed(0.25) == {"t0", "t1", "t3"}
+    assert failed(0.25, hardest=2.0) == {"t0", "t1"}
+    buffers.record({"deduction-0": 0.5})
+    assert failed(0.0) == {"t3"}
+
+
+def test_what_is_learnable_is_counted_over_the_newest_tasks() -> None:
+    buffers = filled(5)
+    buffers.record({"deduction-0": 0.5, "deduction-2": 1.0, "deduction-3": 0.0, "deduction-4": 0.25})
+    assert buffers.learnable(9)[Kind.DEDUCTION] == (2, 4)
+    assert buffers.learnable(3)[Kind.DEDUCTION] == (1, 3)
+    assert buffers.learnable(9)[Kind.ABDUCTION] == (0, 0)
 
 
 def test_a_small_buffer_gives_what_it_has() -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from learner.advantages import make_estimator
 from selfplay.judge import Judged, judge
-from selfplay.propose import Proposed
+from selfplay.propose import DEFERRED, Proposed
 from selfplay.rewards import RewardTable
 from selfplay.shaping import Shaping
 from selfplay.solve import Attempt, Solved
@@ -72,6 +72,18 @@ def test_proposals_after_the_last_attempted_one_are_left_out_valid_or_not() -> N
     judged = run(items, [solved("a", 1), solved("c", 2)])
     assert [item.trainable for item in judged.proposals] == [True, True, True, False, False]
     assert judged.dropped == {"surplus": 2, "masked": 0, "measuring": 0}
+
+
+def test_a_deferred_proposal_is_neither_paid_nor_punished_and_leaves_the_others_as_they_are() -> None:
+    held = proposed("late")
+    held = replace(held, admission=replace(held.admission, reason=DEFERRED))
+    others, tasks = [proposed("a"), proposed("b")], [solved("a", 1), solved("b", 3)]
+    judged, without = run([others[0], held, others[1]], tasks), run(others, tasks)
+    assert [item.advantage for item in judged.proposals] == [
+        without.proposals[0].advantage, 0.0, without.proposals[1].advantage,
+    ]  # fmt: skip
+    assert judged.batch == without.batch
+    assert judged.dropped == {"surplus": 0, "masked": 0, "measuring": 0, "deferred": 1}
 
 
 def test_all_proposals_are_trained_on_when_every_admitted_one_was_attempted() -> None:

@@ -49,6 +49,23 @@ def test_one_step_plays_all_kinds_and_roles_and_every_rollout_is_trained_or_drop
         assert scalars["counts/trained"] == len(batch)
 
 
+def test_every_row_says_why_it_was_not_trained_on(
+    small_config: RunConfig, family: ArithmeticFamily, parts: Parts, tmp_path: Path
+) -> None:
+    solver = small_config.solver.model_copy(update={"reuse_attempts": False, "truncated": "mask"})
+    seen = Counter[str]()
+    for record in play(small_config.model_copy(update={"solver": solver}), family, parts, tmp_path):
+        dropped = Counter(row.dropped for row in (*record.proposals, *record.attempts) if row.dropped)
+        if record.phase is Phase.SEEDING:
+            assert dropped.total() == dropped["seeding"] == len(record.proposals)
+            continue
+        reasons = {name.rpartition("/")[2]: count for name, count in record.scalars.items() if "counts/dropped/" in name}
+        assert dropped == {reason: count for reason, count in reasons.items() if count}
+        assert all(row.trained == (not row.dropped) for row in record.attempts)
+        seen |= dropped
+    assert set(seen) == {"surplus", "masked", "measuring"}
+
+
 def test_every_rollout_of_a_step_comes_from_the_weights_published_before_it(
     small_config: RunConfig, family: ArithmeticFamily, parts: Parts, tmp_path: Path
 ) -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 from hypothesis import given
-from hypothesis.strategies import floats, text
+from hypothesis.strategies import floats, integers, text
 
 from configs.errors import ConfigError
 from configs.play_sections import FamilySection, ModelSection, ProposerSection, StandInSection
 from configs.schema import RunConfig
-from selfplay.warm_start import BLOCK_SIZE, MIX, ExampleSource, in_share, model_path
+from selfplay.warm_start import BLOCK_SIZE, MIX, ExampleSource, in_share, misprinted, model_path
 from tasks.arithmetic.family import ArithmeticFamily
 from tasks.records import Admission, AdmissionStatus, Draft, Kind, Origin, Role
 from verifier.verifier import FamilyVerifier
@@ -157,3 +157,25 @@ def test_a_share_without_a_task_is_named(family: ArithmeticFamily, verifier: Fam
     config = RunConfig(model=ModelSection(stand_in=StandInSection(known_share=1e-12)))
     with pytest.raises(ConfigError, match=r"known_share must leave \w+ tasks of the arithmetic family"):
         source(family, CountingVerifier(verifier), config).draw(random.Random(0))
+
+
+@given(text(alphabet="ab 0129+-*,"), integers(0, 2**32))
+def test_a_misprint_changes_one_digit_or_operator_and_nothing_else(answer: str, seed: int) -> None:
+    found = misprinted(answer, random.Random(seed))
+    changed = [(old, new) for old, new in zip(answer, found, strict=True) if old != new]
+    assert len(changed) == any(char in "0129+-*" for char in answer)
+    assert all(old.isdigit() == new.isdigit() and new in "0123456789+-*" for old, new in changed)
+
+
+def test_the_share_of_misprinted_answers_is_the_one_asked_for(family: ArithmeticFamily, verifier: FamilyVerifier) -> None:
+    config = RunConfig(
+        family=FamilySection(kinds=("deduction",)), model=ModelSection(stand_in=StandInSection(misprint_share=0.25))
+    )
+    drawn, rng = source(family, CountingVerifier(verifier), config), random.Random(0)
+    examples = [drawn.draw(rng) for _ in range(1000)]
+    right = {family.solve_prompt(task): family.reference_answer(task) for task in drawn.tasks}
+    solved = [(prompt, answer) for prompt, answer in examples if prompt.startswith("Calculate: ")]
+    wrong = sum(right[prompt] != answer for prompt, answer in solved)
+    assert wrong / len(solved) == pytest.approx(0.25, abs=0.06)
+    proposals = {prompt: text for prompt, text in examples if prompt.startswith("Propose")}
+    assert set(proposals.values()) <= {family.reference_proposal(task) for task in drawn.tasks}

@@ -1,5 +1,6 @@
 import json
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -151,7 +152,7 @@ GOOD = {"prompt": "2 + 3 =", "answer": 5}
         ({"prompt": "2 + 2 = \ud800", "answer": 4}, "rows.jsonl line 2 must hold whole characters"),
         (
             {"prompt": "2 + 3 =", "answer": 6},
-            "rows.jsonl line 2 must have the answer of the earlier line with its prompt ('5')",
+            "rows.jsonl line 2 must have the answer of the earlier row with its prompt ('5')",
         ),
     ],
 )
@@ -166,12 +167,12 @@ def test_a_bad_line_is_one_line_with_its_number(tmp_path: Path, row: object, mes
 @pytest.mark.parametrize(
     ("content", "options", "message"),
     [
-        (None, {}, "path must be a readable JSONL file, got"),
-        (b"", {}, "path must be a file that holds at least one line"),
-        (b"\xff\xfe", {}, "path must be a JSONL file in UTF-8"),
+        (None, {}, "path: data "),
+        (b"", {}, "must hold at least one line, got none"),
+        (b"\xff\xfe", {}, "must be JSONL in UTF-8, got other bytes"),
         (b'{"prompt": "a", "answer": 1}', {"heldout_share": 1.0}, "heldout_share must be from 0 to below 1, got 1.0"),
         (b'{"prompt": "a", "answer": 1}', {"heldout_share": 0.9999999}, "heldout_share must leave a row of"),
-        (b'{"prompt": "a", "answer": 1}', {"path": ""}, "path must be the path of a JSONL file, got nothing"),
+        (b'{"prompt": "a", "answer": 1}', {"path": ""}, "path must be the path of a JSONL file, or hf:OWNER/NAME, got"),
     ],
 )
 def test_a_bad_file_or_option_is_one_line_that_names_it(
@@ -182,6 +183,41 @@ def test_a_bad_file_or_option_is_one_line_that_names_it(
         path.write_bytes(content)
     with pytest.raises(ConfigError) as caught:
         load_family("prompts", {"path": str(path), **options})
+    assert message in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+HUB_ROWS = [{"question": f"What is {left} plus 7?", "answer": left + 7} for left in range(400)]
+
+
+def test_a_data_set_of_the_hub_is_read_as_a_file_with_its_rows_would_be(
+    hub: Callable[..., list[tuple[object, ...]]], tmp_path: Path
+) -> None:
+    calls = hub(HUB_ROWS)
+    from_hub = PromptsFamily(path="hf:owner/sums")
+    from_file = PromptsFamily(path=str(write(tmp_path / "sums.jsonl", *HUB_ROWS)))
+    PromptsFamily(path="hf:owner/sums/hard:validation[:9]")
+    assert calls == [("owner/sums", None, "train"), ("owner/sums", "hard", "validation[:9]")]
+    assert from_hub.datasets() == from_file.datasets()
+    assert from_hub.heldout() == from_file.heldout()
+    assert from_hub.alphabet == from_file.alphabet
+
+
+@pytest.mark.parametrize(
+    ("path", "rows", "message"),
+    [
+        ("hf:sums", [], "must be hf:OWNER/NAME[/CONFIG][:SPLIT], got hf:sums"),
+        ("hf:owner/sums", [], "hf:owner/sums must hold at least one line, got none"),
+        ("hf:owner/sums", ConnectionError("no\nroute"), "hf:owner/sums cannot be loaded (no route); check the name, the split"),
+        ("hf:owner/sums", [GOOD, {"prompt": "2 + 2 =", "answer": None}], "hf:owner/sums row 1 must have text or a number"),
+    ],
+)
+def test_a_data_set_of_the_hub_that_cannot_be_used_is_one_line_that_names_it(
+    hub: Callable[..., object], path: str, rows: list[object] | Exception, message: str
+) -> None:
+    hub(rows)
+    with pytest.raises(ConfigError) as caught:
+        load_family("prompts", {"path": path})
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
 

@@ -76,7 +76,7 @@ def _attempt(rng: random.Random, task: str, step: int, kind: str, index: int, te
         step=step, version=step, kind=kind, role="solve", attempt_id=f"{task}@{step}#{index}", task_id=task,
         prompt=f"Calculate {task}:", text=text or str(rng.randint(0, 999)), status=status, reason=reason,
         reward={"right": 1.0, "wrong": -0.5, "ill_formed": -1.0}[status], advantage=rng.uniform(-2, 2), num_tokens=3,
-        truncated=False, mean_logprob=-0.25, trained=index > 0,
+        truncated=False, mean_logprob=-0.25, trained=index > 0, dropped="" if index else "measuring",
     )  # fmt: skip
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
+from buffers.ledger import FOLDER, Event, Ledger
 from telemetry.report import write_report
 from tests.telemetry.browsing import FIRST, TIMEOUT_MS, NoBrowser, chromium, opened
 from tests.telemetry.played import write_played
@@ -15,6 +16,7 @@ pytestmark = pytest.mark.slow
 expect.set_options(timeout=TIMEOUT_MS)
 HOSTILE = "</script><img src=x onerror=alert(1)><script>alert(2)</script>\x00\u202eevil \ud800 " + "z" * 200_000
 FILTER_S = 0.5  # "well under a second"; some hundredths are usual
+WITHOUT_ROW = "step7-abduction-3@7#99"  # an attempt that was dropped before it was judged
 IN_SIGHT = 60  # rows in the page at once
 
 
@@ -62,6 +64,10 @@ def browser() -> Iterator[Browser]:
 def report(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, int]:
     run_dir = tmp_path_factory.mktemp("run")
     total = write_played(run_dir, steps=61, tasks=9, attempts=10, hostile=HOSTILE)
+    ledger = Ledger(run_dir / FOLDER)
+    ledger.record(Event.ATTEMPTED, [WITHOUT_ROW])
+    ledger.record(Event.DROPPED, [WITHOUT_ROW], "too_stale")
+    ledger.close()
     return write_report(run_dir), total
 
 
@@ -132,8 +138,11 @@ def test_a_story_goes_from_references_to_advantages_and_on_to_a_reference(shown:
     assert headings[3].startswith("Attempts · step 7 · version 7 · ")
     assert story.locator(".attempt").count() == 10
     text = story.inner_text()
-    for part in ("admitted", "solve rate", "reward", "advantage", "not trained on", "mean logprob", "difficulty 3.00"):
+    for part in ("admitted", "solve rate", "reward", "advantage", "not trained on: measuring", "mean logprob"):
         assert part in text
+    assert "difficulty 3.00" in text
+    assert headings[-1] == "Dropped · too_stale"
+    assert WITHOUT_ROW in text
     assert page.locator(f"{FIRST}.marked").count() == 10
     story.get_by_role("button", name="step6-abduction-0").click()
     story.get_by_role("heading", name="step6-abduction-0").wait_for()

@@ -6,10 +6,13 @@ from typing import Any
 
 import pytest
 
+from buffers.ledger import FOLDER, Event, Ledger
 from telemetry.history import read_history
 from telemetry.jsonl import folder, read_lines
 from telemetry.rollouts import TEXT_CHARACTERS, PackedRollouts, pack_rollouts
 from tests.telemetry.played import write_played
+
+ATTEMPTS = ("deduction-0@1#0", "deduction-0@1#6", "deduction-0@1#7", "deduction-0@1#8", "unknown@1#0")
 
 
 def pack(run_dir: Path, most: int = 1000) -> PackedRollouts:
@@ -48,6 +51,7 @@ def test_every_proposal_and_attempt_is_carried_with_its_reward_and_advantage(tmp
             assert row[name] == (line[name] and pytest.approx(line[name], rel=1e-3))
         assert row["references"] == line.get("references", "")
         assert row["trained"] == line.get("trained")
+        assert row["dropped"] == line["dropped"]
     assert {row["phase"] for row in rollouts} == {"seeding", "self_play"}
     assert {row["task_id"] for row in tasks} == {line["task_id"] for line in lines if "task_id" in line}
 
@@ -84,11 +88,33 @@ def test_rows_of_an_older_run_that_lack_a_column_are_carried(tmp_path: Path) -> 
     write_played(tmp_path, steps=1, tasks=1, attempts=1)
     for name in ("proposals", "attempts"):
         path = folder(tmp_path) / f"{name}.jsonl"
-        old = [{key: line[key] for key in line if key not in ("references", "trained")} for line in read_lines(path)]
+        old = [{key: line[key] for key in line if key not in ("references", "trained", "dropped")} for line in read_lines(path)]
         path.write_text("".join(json.dumps(line) + "\n" for line in old))
     rollouts, _ = unpacked(pack(tmp_path))
     assert {row["references"] for row in rollouts} == {""}
     assert {row["trained"] for row in rollouts} == {None}
+    assert {row["dropped"] for row in rollouts} == {None}
+
+
+def test_what_was_dropped_without_a_row_is_named_from_the_ledger_unless_it_was_asked_again(tmp_path: Path) -> None:
+    write_played(tmp_path, steps=1, tasks=1, attempts=1)
+    told, late, lost, again, other = (f"step1-{name}" for name in ATTEMPTS)
+    ledger = Ledger(tmp_path / FOLDER)
+    ledger.record(Event.ATTEMPTED, [told, late, lost, again, other])
+    ledger.record(Event.JUDGED, [told, late])
+    ledger.record(Event.TRAINED, [told])
+    ledger.record(Event.DROPPED, [late, again, other], "too_stale")
+    ledger.record(Event.DROPPED, [lost], "generator_died")
+    ledger.seal()
+    ledger.record(Event.ATTEMPTED, [again])
+    ledger.record(Event.JUDGED, [again])
+    ledger.record(Event.TRAINED, [again])
+    ledger.close()
+    packed = json.loads(gzip.decompress(base64.b64decode(pack(tmp_path).data)))
+    assert list(zip(*packed["untold"].values(), strict=True)) == [
+        ("step1-deduction-0", late, "too_stale"),
+        ("step1-deduction-0", lost, "generator_died"),
+    ]
 
 
 def test_a_run_without_rollouts_has_nothing_to_pack(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from selfplay.pipeline.credits import Credits
 from selfplay.pipeline.events import EventLog
 from selfplay.pipeline.learning import Learning, Trained
 from selfplay.pipeline.pipeline import Pipeline
-from selfplay.pipeline.protocols import GeneratorDied, Health, StreamingParts
+from selfplay.pipeline.protocols import GeneratorDied, Health, StreamingGenerator, StreamingParts
 from selfplay.pipeline.router import Router
 from selfplay.protocols import Generator
 from selfplay.seeding import seed_buffers
@@ -169,6 +169,7 @@ class Outcome:
     """What a whole run of the pipeline came to."""
 
     trained: list[Trained]
+    ends: list[float]  # when each was trained, by the jumping clock
     learner: FakeWeights
     credits: Credits
     seconds: float
@@ -189,10 +190,10 @@ def play(build_parts: Callable[[], Parts], family: ArithmeticFamily) -> Play:
     def build(
         config: RunConfig,
         run_dir: Path,
-        generators: Callable[[Generator], Mapping[str, FakeStreaming]],
+        generators: Callable[[Generator], Mapping[str, StreamingGenerator]],
         seconds: Mapping[str, float] | None = None,
     ) -> Outcome:
-        parts, learner, trained = build_parts(), FakeWeights(), list[Trained]()
+        parts, learner, trained, ends = build_parts(), FakeWeights(), list[Trained](), list[float]()
         parts = replace(parts, buffers=TaskBuffers([Kind(name) for name in config.family.kinds], 1000, family_traits(family)))
         for _ in seed_buffers(config, family, parts.generator, parts.verifier, parts.buffers):
             pass
@@ -200,6 +201,7 @@ def play(build_parts: Callable[[], Parts], family: ArithmeticFamily) -> Play:
 
         async def record(batch: Trained) -> None:
             trained.append(batch)
+            ends.append(asyncio.get_running_loop().time())
 
         async def main() -> Credits:
             fleet = Router(generators(parts.generator), config.pipeline)
@@ -229,7 +231,7 @@ def play(build_parts: Callable[[], Parts], family: ArithmeticFamily) -> Play:
             credits, took_s = run_jumping(main())
         finally:
             ledger.close()
-        return Outcome(trained=trained, learner=learner, credits=credits, seconds=took_s)
+        return Outcome(trained=trained, ends=ends, learner=learner, credits=credits, seconds=took_s)
 
     return build
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from configs.errors import UserError
+from configs.play_sections import CurriculumSection
 from configs.schema import RunConfig
 from selfplay.loop import Parts, SelfPlay
 from selfplay.pipeline.protocols import StreamingParts
@@ -74,6 +75,31 @@ def test_without_staleness_the_pipeline_records_and_trains_what_the_synchronous_
     assert other_parts.learner.weight == parts.learner.weight  # type: ignore[attr-defined]
     names = [sorted(path.name for path in (tmp_path / run / "checkpoints").iterdir()) for run in ("sync", "async")]
     assert names[0] == names[1]
+
+
+@pytest.mark.parametrize("source", ["model", "generator"])
+def test_the_same_holds_with_every_part_of_the_curriculum_on(
+    source: str,
+    async_config: MakeConfig,
+    family: ArithmeticFamily,
+    parts: Parts,
+    other_parts: Parts,
+    streaming: type,
+    tmp_path: Path,
+) -> None:
+    base = async_config(staleness=0)
+    curriculum = CurriculumSection(ramp_len=4, ramp_start=4.0, ramp_end=7.0, mined_share=0.5, mined_rate=0.5, balance=0.5)
+    config = base.model_copy(
+        update={
+            "curriculum": curriculum,
+            "solver": base.solver.model_copy(update={"fresh_share": 0.5}),
+            "proposer": base.proposer.model_copy(update={"source": source}),
+        }
+    )
+    SelfPlay(config, family, parts, tmp_path / "sync").run()
+    AsyncSelfPlay(config, family, streamed(other_parts, config, streaming), tmp_path / "async").run()
+    assert curve(other_parts) == curve(parts)
+    assert any("curriculum/bound" in record.scalars for record in records(parts))
 
 
 def test_every_step_says_how_stale_it_was_and_where_all_requests_are(

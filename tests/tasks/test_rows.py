@@ -1,14 +1,15 @@
 """Rows are read from files and from the hub, and what cannot be read is one line that says what to do."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
 
 import pytest
 
 from configs.errors import ConfigError, UserError
-from selfplay.suite_rows import read_rows, source_stem
+from tasks.rows import TRAIN, read_rows, source_stem
+
+Hub = Callable[..., list[tuple[object, ...]]]
 
 
 def test_rows_know_their_line_and_blank_lines_are_none(tmp_path: Path) -> None:
@@ -51,23 +52,6 @@ def test_a_field_of_another_type_is_named_with_its_place(tmp_path: Path, data: s
         row.texts("tests")
 
 
-def fake_datasets(monkeypatch: pytest.MonkeyPatch, failure: Exception | None = None) -> list[tuple[object, ...]]:
-    """A stand-in for the package `datasets`; returns the calls that it gets."""
-    calls: list[tuple[object, ...]] = []
-
-    def load_dataset(name: str, config: str | None, *, split: str) -> Iterator[dict[str, object]]:
-        calls.append((name, config, split))
-        if failure is not None:
-            raise failure
-        return iter([{"question": "1 + 1?", "answer": "#### 2"}])
-
-    module = ModuleType("datasets")
-    module.load_dataset = load_dataset  # type: ignore[attr-defined]
-    module.exceptions = SimpleNamespace(DatasetsError=KeyError)  # type: ignore[attr-defined]
-    monkeypatch.setitem(sys.modules, "datasets", module)
-    return calls
-
-
 @pytest.mark.parametrize(
     ("source", "call", "stem"),
     [
@@ -76,10 +60,8 @@ def fake_datasets(monkeypatch: pytest.MonkeyPatch, failure: Exception | None = N
         ("hf:openai/gsm8k/main:test", ("openai/gsm8k", "main", "test"), "gsm8k"),
     ],
 )
-def test_a_hub_name_says_data_set_config_and_split(
-    monkeypatch: pytest.MonkeyPatch, source: str, call: tuple[object, ...], stem: str
-) -> None:
-    calls = fake_datasets(monkeypatch)
+def test_a_hub_name_says_data_set_config_and_split(hub: Hub, source: str, call: tuple[object, ...], stem: str) -> None:
+    calls = hub([{"question": "1 + 1?", "answer": "#### 2"}])
     [row] = read_rows(source)
     assert calls == [call]
     assert (row.place, row.text("answer"), source_stem(source)) == (f"{source} row 0", "#### 2", stem)
@@ -91,12 +73,31 @@ def test_a_hub_name_of_another_form_is_refused(source: str) -> None:
         read_rows(source)
 
 
-def test_without_the_package_or_the_network_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_name_without_a_split_means_the_one_that_the_caller_wants(hub: Hub) -> None:
+    calls = hub([{"question": "1 + 1?"}])
+    read_rows("hf:owner/name", TRAIN)
+    read_rows("hf:owner/name:test", TRAIN)
+    assert [split for _, _, split in calls] == ["train", "test"]
+
+
+def test_the_library_itself_reads_a_data_set_that_lies_beside_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    datasets = pytest.importorskip("datasets", reason="the optional package datasets is absent")
+    (tmp_path / "owner" / "sums").mkdir(parents=True)
+    (tmp_path / "owner" / "sums" / "train.jsonl").write_text('{"question": "1 + 1?", "answer": 2}\n')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    [row] = read_rows("hf:owner/sums", TRAIN)
+    assert (row.place, dict(row.data)) == ("hf:owner/sums row 0", {"question": "1 + 1?", "answer": 2})
+    with pytest.raises(UserError, match=r"hf:owner/sums:none cannot be loaded \(Unknown split"):
+        read_rows("hf:owner/sums:none")
+
+
+def test_without_the_package_or_the_network_the_remedy_is_told(monkeypatch: pytest.MonkeyPatch, hub: Hub) -> None:
     monkeypatch.setitem(sys.modules, "datasets", None)
     with pytest.raises(UserError, match="pip install datasets"):
         read_rows("hf:owner/name")
     for failure in (ConnectionError("Couldn't\nreach it"), ValueError("no split"), KeyError("damaged")):
-        fake_datasets(monkeypatch, failure)
+        hub(failure)
         with pytest.raises(UserError, match="save its rows as JSONL") as told:
             read_rows("hf:owner/name")
         assert "\n" not in str(told.value)

@@ -1,4 +1,4 @@
-"""Rows of evaluation data: a JSONL file, or a data set of the Hugging Face hub, as mappings that know where they stand.
+"""Rows of data: a JSONL file, or a data set of the Hugging Face hub, as mappings that know where they stand.
 
 Whatever cannot be read is a UserError of one line that names the place and the remedy. It does not know what the rows mean.
 """
@@ -15,7 +15,7 @@ from configs.errors import ConfigError, UserError
 from configs.validation import one_line
 
 HUB = "hf:"
-DEFAULT_SPLIT = "test"
+TEST, TRAIN = "test", "train"  # the splits of a hub name that says none: what is evaluated on, what is trained on
 _HUB_NAME = re.compile(r"hf:([\w.-]+/[\w.-]+)(?:/([\w.-]+))?(?::([\w.%+:\[\]-]+))?")
 
 
@@ -58,11 +58,11 @@ def source_stem(source: str) -> str:
     return found.group(1).split("/")[1] if found else Path(source).stem
 
 
-def read_rows(source: str) -> list[Row]:
-    """All rows of a JSONL file or of `hf:OWNER/NAME[/CONFIG][:SPLIT]` (split `test` unless it says another)."""
-    rows = _read_hub(source) if is_hub(source) else _read_file(Path(source).expanduser())
+def read_rows(source: str, split: str = TEST) -> list[Row]:
+    """All rows of a JSONL file or of `hf:OWNER/NAME[/CONFIG][:SPLIT]`; `split` is the one of a name that says none."""
+    rows = _read_hub(source, split) if is_hub(source) else _read_file(Path(source).expanduser())
     if not rows:
-        raise UserError(f"evaluation data {source} must hold at least one line, got none")
+        raise UserError(f"data {source} must hold at least one line, got none")
     return rows
 
 
@@ -70,9 +70,9 @@ def _read_file(path: Path) -> list[Row]:
     try:
         lines = path.read_text(encoding="utf-8").split("\n")
     except OSError as error:
-        raise UserError(f"evaluation data {path} cannot be read ({error.strerror}); check the path") from error
+        raise UserError(f"data {path} cannot be read ({error.strerror}); check the path") from error
     except UnicodeDecodeError as error:
-        raise UserError(f"evaluation data {path} must be JSONL in UTF-8, got other bytes; check the path") from error
+        raise UserError(f"data {path} must be JSONL in UTF-8, got other bytes; check the path") from error
     return [_parse(line, f"{path} line {number}") for number, line in enumerate(lines, start=1) if line.strip()]
 
 
@@ -86,14 +86,14 @@ def _parse(line: str, place: str) -> Row:
     return Row(place, data)
 
 
-def _read_hub(source: str) -> list[Row]:
+def _read_hub(source: str, default_split: str) -> list[Row]:
     found = _HUB_NAME.fullmatch(source)
     if found is None:
         raise ConfigError(f"a data set of the hub must be hf:OWNER/NAME[/CONFIG][:SPLIT], got {source}")
     name, config, split = found.groups()
     datasets = _hub_library(source)
     try:
-        table = datasets.load_dataset(name, config, split=split or DEFAULT_SPLIT)
+        table = datasets.load_dataset(name, config, split=split or default_split)
         rows = [dict(row) for row in table]
     except (OSError, ValueError, datasets.exceptions.DatasetsError) as failure:
         reason = one_line(str(failure))[:200] or type(failure).__name__
