@@ -21,6 +21,9 @@ class StandInSection(Section):
         0.3, ge=0, description="AdamW weight decay of the warm start; strong, so that problems not shown are inferred."
     )
     examples: int = Field(0, ge=0, description="Examples made, then drawn again; 0: each is new (slow where programs are run).")
+    solve_weights: dict[KindName, float] = Field(
+        {}, description="How often a kind's answers are shown, by kind, beside the usual; 1 where not named."
+    )
     known_share: float = Field(
         1, gt=0, le=1, description="Share of the tasks (by fingerprint) whose answers it shows; the others are left to learn."
     )
@@ -31,6 +34,13 @@ class StandInSection(Section):
         description="Share of the answers shown with one wrong character, as in any text; it keeps the model unsure.",
     )
     cache: str = Field("~/.cache/absolute-zero-ray", description="Where warm-started models are kept, by recipe fingerprint.")
+
+    @model_validator(mode="after")
+    def _answers_of_every_kind_are_shown(self) -> Self:
+        for kind, weight in self.solve_weights.items():
+            if weight <= 0:
+                raise ValueError(f"solve_weights.{kind} must be above 0, got {weight}: an answer never seen is never given")
+        return self
 
     @model_validator(mode="after")
     def _head_size_fits(self) -> Self:

@@ -111,7 +111,12 @@ class ExampleSource:
         self._verifier = verifier
         self._references = config.proposer.references
         kinds = [Kind(name) for name in config.family.kinds]
-        self._formats = [pair for pair in MIX if pair[0] in kinds]
+        weights = config.model.stand_in.solve_weights
+        self._formats = {
+            (kind, role): share * (weights.get(kind.value, 1.0) if role is Role.SOLVE else 1.0)
+            for (kind, role), share in MIX.items()
+            if kind in kinds
+        }
         self._ready: deque[Example] = deque()
         self._limit = config.model.stand_in.examples
         self._known_share = config.model.stand_in.known_share
@@ -152,7 +157,7 @@ class ExampleSource:
 
     def _plan(self, rng: random.Random) -> tuple[Role, list[Draft]]:
         """A draft to solve or to propose, and after it those of the references that a proposer would be shown."""
-        [(kind, role)] = rng.choices(self._formats, weights=[MIX[pair] for pair in self._formats])
+        [(kind, role)] = rng.choices(list(self._formats), weights=list(self._formats.values()))
         drafts = [self._known_draft(kind, rng) if role is Role.SOLVE else self._family.generate(kind, rng)]
         if role is Role.PROPOSE and kind is not Kind.INDUCTION:
             count = rng.randint(min(1, self._references), self._references)

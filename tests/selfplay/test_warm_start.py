@@ -179,3 +179,12 @@ def test_the_share_of_misprinted_answers_is_the_one_asked_for(family: Arithmetic
     assert wrong / len(solved) == pytest.approx(0.25, abs=0.06)
     proposals = {prompt: text for prompt, text in examples if prompt.startswith("Propose")}
     assert set(proposals.values()) <= {family.reference_proposal(task) for task in drawn.tasks}
+
+
+def test_a_kind_s_answers_are_shown_as_often_as_weighted(family: ArithmeticFamily, verifier: FamilyVerifier) -> None:
+    weights = StandInSection(solve_weights={"induction": 0.25})
+    drawn, rng = source(family, CountingVerifier(verifier), RunConfig(model=ModelSection(stand_in=weights))), random.Random(0)
+    prompts = [drawn.draw(rng)[0] for _ in range(3000)]
+    patterns, problems = (sum(prompt.startswith(word) for prompt in prompts) for word in ("Pattern", "Calculate"))
+    shown = MIX[Kind.INDUCTION, Role.SOLVE] / MIX[Kind.DEDUCTION, Role.SOLVE]
+    assert patterns / problems == pytest.approx(0.25 * shown, rel=0.25)
