@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from configs.errors import UserError
@@ -36,9 +37,13 @@ TERMS = ("policy", "kl", "entropy")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Minibatch:
-    """What one optimizer step is made of on this rank. weights_N: over the whole batch, zero outside this minibatch."""
+    """What one optimizer step is made of on this rank. weights_N: over the whole batch, zero outside this minibatch.
+
+    idle: rows without an advantage, scored for the metrics alone; they have no gradient.
+    """
 
     micro_batches: tuple[MicroBatch, ...]
+    idle: tuple[MicroBatch, ...]
     weights_N: torch.Tensor
 
 
@@ -147,11 +152,25 @@ class Learner:
         samples = np.array([sample for row in part for sample in rows.rows[row].samples])
         weights_S = np.zeros(len(table.lengths_S), np.float32)
         weights_S[samples] = losses.normaliser(self._config.loss, table.lengths_S[samples])
-        plan = packing.shares(rows, part, self._config.micro_batch_tokens, self._world_size)[self._rank]
+        teaches = self._teaches(rows, part, table)
         return Minibatch(
-            micro_batches=tuple(packing.micro_batch(rows, chosen, table, counts) for chosen, counts in plan),
+            micro_batches=self._share(rows, part[teaches], table),
+            idle=self._share(rows, part[~teaches], table),
             weights_N=torch.from_numpy(weights_S[table.samples_N]).to(self._engine.device),
         )
+
+    def _share(self, rows: Rows, part: IntArray, table: TokenTable) -> tuple[MicroBatch, ...]:
+        """This rank's."""
+        plan = packing.shares(rows, part, self._config.micro_batch_tokens, self._world_size)[self._rank] if len(part) else []
+        return tuple(packing.micro_batch(rows, chosen, table, counts) for chosen, counts in plan)
+
+    def _teaches(self, rows: Rows, part: IntArray, table: TokenTable) -> npt.NDArray[np.bool_]:
+        """Which of these rows have a gradient: all, where a term of the loss needs no advantage, or where none has one."""
+        advantage_S = np.zeros(len(table.lengths_S), np.float32)
+        np.maximum.at(advantage_S, table.samples_N, np.abs(table.advantages_N))
+        found = np.array([advantage_S[list(rows.rows[row].samples)].any() for row in part])
+        needless = self._config.loss.kl_beta > 0 or self._config.loss.entropy_coef > 0
+        return np.ones_like(found) if needless or not found.any() else found
 
     def _sizes(self, rows: Rows, table: TokenTable, num_steps: int) -> dict[str, float]:
         """Completion tokens trained on, the inputs they cost with shared beginnings, and what they would cost without."""
@@ -175,7 +194,7 @@ class Learner:
         """old_N of this rank's share: the policy before the first of several optimizer steps."""
         old_N = torch.zeros(num_tokens, device=self._engine.device)
         for minibatch in minibatches:
-            for item in minibatch.micro_batches:
+            for item in (*minibatch.micro_batches, *minibatch.idle):
                 inputs = to_device(item, self._engine.device)
                 old_N[torch.from_numpy(item.tokens_N).to(old_N.device)] = self._engine.forward(**inputs)[0]
         return old_N
@@ -183,6 +202,9 @@ class Learner:
     def _step(self, minibatch: Minibatch, tokens: dict[str, torch.Tensor], values: torch.Tensor, lr: float) -> dict[str, float]:
         """Forward and backward over the micro-batches, then one optimizer step. Fills `values` for its tokens."""
         sums = torch.zeros(len(TERMS), device=self._engine.device)
+        with torch.no_grad():
+            for item in minibatch.idle:
+                self._loss(item, minibatch.weights_N, tokens, values, sums)
         for number, item in enumerate(minibatch.micro_batches, start=1):
             loss = self._loss(item, minibatch.weights_N, tokens, values, sums)
             self._engine.backward(loss, last=number == len(minibatch.micro_batches))

@@ -1,9 +1,11 @@
 """The learner as a whole: updates raise what was rewarded, resumed runs repeat the uninterrupted one, models load again."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from transformers import AutoModelForCausalLM
@@ -70,6 +72,43 @@ def test_an_update_states_every_scalar_and_measures_the_mismatch(model_path: str
     assert scalars["mismatch/mean"] == pytest.approx(float((theirs + 1).abs().mean()), abs=1e-4)
     assert scalars["loss/kl"] == 0
     assert learner.update(batch, LR)["loss/kl"] > 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("section", [{"zero_stage": 0}, {"zero_stage": 3}, {"minibatches": 3}])
+def test_rows_without_an_advantage_are_measured_and_change_nothing_by_having_no_backward_pass(
+    model_path: str, make_batch: MakeBatch, monkeypatch: pytest.MonkeyPatch, section: dict[str, int]
+) -> None:
+    batch = make_batch(0, num_prompts=6)
+    flat = set(sorted({item.rollout.prompt_ids for item in batch})[::2])
+    batch = [replace(item, advantage=0.0) if item.rollout.prompt_ids in flat else item for item in batch]
+    assert any(item.advantage for item in batch)
+    learner = make_learner(model_path, micro_batch_tokens=40, **section)
+    passes: list[int] = []
+    backward = learner._engine.backward
+    monkeypatch.setattr(learner._engine, "backward", lambda *given, **named: (passes.append(1), backward(*given, **named)))
+    sparing = learner.update(batch, LR)
+    assert passes
+    spared = len(passes)
+    whole = make_learner(model_path, micro_batch_tokens=40, **section)
+    monkeypatch.setattr(whole, "_teaches", lambda rows, part, table: np.ones(len(part), bool))
+    backward = whole._engine.backward
+    monkeypatch.setattr(whole._engine, "backward", lambda *given, **named: (passes.append(1), backward(*given, **named)))
+    assert sparing == pytest.approx(whole.update(batch, LR), rel=1e-4, abs=1e-6)
+    assert spared < len(passes) - spared
+    theirs = weights(whole)
+    assert all(torch.allclose(tensor, theirs[name], atol=1e-5) for name, tensor in weights(learner).items())
+
+
+@pytest.mark.slow
+def test_a_term_that_needs_no_advantage_keeps_every_row(model_path: str, make_batch: MakeBatch) -> None:
+    batch = [replace(item, advantage=0.0 if index < 6 else 1.0) for index, item in enumerate(make_batch(0))]
+    learner = make_learner(model_path, loss={"entropy_coef": 0.1})
+    few = make_learner(model_path, loss={"entropy_coef": 0.1})
+    learner.update(batch, LR)
+    few.update(batch[6:], LR)
+    theirs = weights(few)
+    assert any(not torch.allclose(tensor, theirs[name], atol=1e-5) for name, tensor in weights(learner).items())
 
 
 def test_a_batch_without_trainable_rows_makes_no_step(model_path: str, make_trajectory: Callable[..., Trajectory]) -> None:
