@@ -39,6 +39,9 @@ class LossSection(Section):
         "token", description="What the summed token losses are divided by."
     )
     constant_length: int = Field(256, ge=1, description="Tokens per sequence under `constant`.")
+    proposer_weight: float = Field(
+        1.0, gt=0, description="What a proposal counts beside an attempt; the paper has as many of one as of the other."
+    )
 
 
 class LearnerSection(Section):

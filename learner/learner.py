@@ -152,6 +152,7 @@ class Learner:
         samples = np.array([sample for row in part for sample in rows.rows[row].samples])
         weights_S = np.zeros(len(table.lengths_S), np.float32)
         weights_S[samples] = losses.normaliser(self._config.loss, table.lengths_S[samples])
+        weights_S[samples] *= losses.role_weights(self._config.loss, table.proposals_S[samples])
         teaches = self._teaches(rows, part, table)
         return Minibatch(
             micro_batches=self._share(rows, part[teaches], table),

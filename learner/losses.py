@@ -53,6 +53,13 @@ def terms(section: LossSection, tokens: Tokens) -> dict[str, Term]:
     return found
 
 
+def role_weights(section: LossSection, proposals_S: npt.NDArray[np.bool_]) -> FloatArray:
+    """What a sample counts by its role, with mean 1: `proposer_weight` of an attempt, where it is a proposal."""
+    shares_S = np.where(proposals_S, section.proposer_weight, 1.0)
+    weights_S: FloatArray = (shares_S / shares_S.mean()).astype(np.float32)
+    return weights_S
+
+
 def normaliser(section: LossSection, lengths_S: IntArray) -> FloatArray:
     """w_S: what one token of each sample counts; lengths_S: completion tokens of the samples of one minibatch (S, N = Σ len).
 

@@ -20,7 +20,7 @@ from itertools import chain
 import numpy as np
 import numpy.typing as npt
 
-from tasks.records import Trajectory
+from tasks.records import Role, Trajectory
 
 IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float32]
@@ -32,7 +32,8 @@ PASS_TOKENS = 256
 class TokenTable:
     """The trainable part of a batch as flat arrays, in the order of the trajectories.
 
-    targets_N, behaviour_N (sampler's logprobs), advantages_N, samples_N (index of the sample), lengths_S.
+    targets_N, behaviour_N (sampler's logprobs), advantages_N, samples_N (index of the sample), lengths_S,
+    proposals_S (of the proposer's role).
     """
 
     targets_N: IntArray
@@ -40,6 +41,7 @@ class TokenTable:
     advantages_N: FloatArray
     samples_N: IntArray
     lengths_S: IntArray
+    proposals_S: npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +124,7 @@ def flatten(batch: Sequence[Trajectory]) -> TokenTable:
         advantages_N=np.repeat(np.array([item.advantage for item in batch], np.float32), lengths_S),
         samples_N=np.repeat(np.arange(len(batch)), lengths_S),
         lengths_S=lengths_S,
+        proposals_S=np.array([item.rollout.role is Role.PROPOSE for item in batch], bool),
     )
 
 

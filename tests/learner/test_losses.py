@@ -15,7 +15,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from configs.system_sections import LossSection
-from learner.losses import Tokens, clipped_surrogate, entropy_bonus, importance, kl_to_reference, mismatch, normaliser, terms
+from learner.losses import (
+    Tokens,
+    clipped_surrogate,
+    entropy_bonus,
+    importance,
+    kl_to_reference,
+    mismatch,
+    normaliser,
+    role_weights,
+    terms,
+)
 
 
 def tokens(ratios: list[float], advantages: list[float], mismatches: list[float] | None = None) -> Tokens:
@@ -95,6 +105,16 @@ def test_terms_hold_the_reference_only_when_there_is_one() -> None:
 def test_normaliser_weighs_tokens_as_it_says(name: str, expected: list[float]) -> None:
     section = LossSection.model_validate({"normaliser": name, "constant_length": 10})
     assert normaliser(section, np.array([2, 6])).tolist() == pytest.approx(expected)
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=20), st.floats(0.1, 10))
+def test_roles_share_the_loss_as_weighted_and_its_sum_stays(proposals: list[bool], weight: float) -> None:
+    proposals_S = np.array(proposals)
+    weights_S = role_weights(LossSection(proposer_weight=weight), proposals_S)
+    assert weights_S.sum() == pytest.approx(len(proposals), rel=1e-4)
+    if proposals_S.any() and not proposals_S.all():
+        assert weights_S[proposals_S] == pytest.approx(weight * weights_S[~proposals_S][0], rel=1e-4)
+    assert role_weights(LossSection(), proposals_S) == pytest.approx(np.ones(len(proposals)))
 
 
 def test_mismatch_of_a_sampler_that_doubles_every_second_token() -> None:
