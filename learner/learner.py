@@ -170,8 +170,8 @@ class Learner:
         advantage_S = np.zeros(len(table.lengths_S), np.float32)
         np.maximum.at(advantage_S, table.samples_N, np.abs(table.advantages_N))
         found = np.array([advantage_S[list(rows.rows[row].samples)].any() for row in part])
-        needless = self._config.loss.kl_beta > 0 or self._config.loss.entropy_coef > 0
-        return np.ones_like(found) if needless or not found.any() else found
+        always = self._config.loss.kl_beta > 0 or self._config.loss.entropy_coef > 0
+        return np.ones_like(found) if always or not found.any() else found
 
     def _sizes(self, rows: Rows, table: TokenTable, num_steps: int) -> dict[str, float]:
         """Completion tokens trained on, the inputs they cost with shared beginnings, and what they would cost without."""

@@ -14,11 +14,8 @@ from selfplay.shaping import UNSHAPED, Shaping
 from selfplay.solve import Attempt, Solved
 from tasks.records import Role, Rollout, Trajectory
 
-SURPLUS, MASKED, MEASURING = DROPPED = (
-    "surplus",
-    "masked",
-    "measuring",
-)  # why a trajectory carries no gradient, beside DEFERRED
+# Why a trajectory carries no gradient, beside DEFERRED.
+SURPLUS, MASKED, MEASURING = DROPPED = ("surplus", "masked", "measuring")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
