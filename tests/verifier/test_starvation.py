@@ -21,19 +21,23 @@ WORK = """
         while time.process_time() < cpu_s: pass
         return 1
     """.replace("\n    ", "\n")
-NEEDS_MUCH = Job(program=WORK, arguments=str(0.8 * TIMEOUT_S))  # at half a processor, as its session may get, more than it has
+NEEDS_MUCH = Job(program=WORK, arguments=str(0.8 * TIMEOUT_S))  # at a third of a processor or less, more than it has
 told = pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="the kernel tells no /proc/PID/schedstat")
 
 
 @pytest.fixture
 def crowded() -> Iterator[None]:
-    """One processor for this process and all that it starts, shared with two others that never rest."""
+    """One processor for this process and all that it starts, shared with two others that never rest.
+
+    Each of the two has a session of its own: where the kernel shares processors among sessions first, whatever the priority
+    of this one, none gets more than a third.
+    """
     before = os.sched_getaffinity(0)
     others: list[subprocess.Popen[bytes]] = []
     try:
         os.sched_setaffinity(0, {min(before)})
         for _ in range(2):
-            others.append(subprocess.Popen([sys.executable, "-c", "while True: pass"]))
+            others.append(subprocess.Popen([sys.executable, "-c", "while True: pass"], start_new_session=True))
             os.setpriority(os.PRIO_PROCESS, others[-1].pid, NICE)
         yield
     finally:
