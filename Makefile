@@ -22,7 +22,8 @@ $(STAMP): requirements/$(EXTRA).txt pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -c 'import sys; v = sys.version_info[:2]; v in ((3, 11), (3, 12)) or sys.exit(f"Python must be 3.11 or 3.12, got {v[0]}.{v[1]}; run `make setup PYTHON=python3.11`")'
 	$(BIN)/pip install --quiet uv==0.13.8
-	$(BIN)/uv pip install --python $(BIN)/python --quiet $(TORCH_SOURCE) --no-deps -r requirements/$(EXTRA).txt
+	@# Compiled once here: else each of a run's processes compiles all that it imports where bytecode may not be written.
+	$(BIN)/uv pip install --python $(BIN)/python --quiet --compile-bytecode $(TORCH_SOURCE) --no-deps -r requirements/$(EXTRA).txt
 	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --editable .
 	touch $@
 
