@@ -13,7 +13,7 @@ from tasks.records import Kind, Task
 
 
 class BuffersActor:
-    """State lives in this process and in checkpoints, so it is never restarted on its own."""
+    """State lives in this process and in checkpoints; who asks remembers what came after the newest (actors.fleet)."""
 
     def __init__(self, name: str, kinds: Sequence[Kind], capacity: int, family: FamilySection | None = None) -> None:
         """`family`: whose traits the census counts; None: it counts difficulties only."""

@@ -1,7 +1,8 @@
 """The only place that waits for Ray: every wait has a deadline and says who waits for whom.
 
-A UserError raised inside an actor arrives as itself. A dead actor, a late answer or an exception inside an actor becomes
-a UserError of one line (the original is its cause). The first failure is reported at once, not after the slowest answer.
+A UserError raised inside an actor arrives as itself. A dead actor or a late answer is an ActorLost, an exception inside an
+actor a UserError, of one line each (the original is its cause). The first failure is reported at once, not after the
+slowest answer.
 """
 
 import time
@@ -9,7 +10,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import ray
-from ray.exceptions import ActorDiedError, ActorUnavailableError, GetTimeoutError, RayError, RayTaskError
+from ray.exceptions import (
+    ActorDiedError,
+    ActorUnavailableError,
+    GetTimeoutError,
+    ObjectStoreFullError,
+    OutOfDiskError,
+    RayError,
+    RayTaskError,
+)
 
 from configs.errors import UserError
 
@@ -21,7 +30,16 @@ CAUSES_OF_DEATH = {
     "connection error code": "its process was killed or crashed; too little memory is the usual cause",
     "ray.kill": "it was ended",
 }
+FULL = (ObjectStoreFullError, OutOfDiskError)
 RESUME = "the same command resumes from the last checkpoint"
+
+
+class ActorLost(UserError):
+    """These actors died or do not answer; `why` is that without what a user can do, for where it is mended instead."""
+
+    def __init__(self, message: str, who: Sequence[str] = (), why: str = "") -> None:
+        super().__init__(message)
+        self.who, self.why = tuple(who), why
 
 
 def wait(
@@ -46,6 +64,14 @@ def wait(
     return [values[ref] for ref in refs]
 
 
+def put(value: Any, who: str) -> Any:
+    """A reference to the value in the object store."""
+    try:
+        return ray.put(value)
+    except FULL as error:
+        raise UserError(f"{who}: {_full(error)}") from error
+
+
 def _fetch(ref: Any, timeout_s: float, what: str, who: str) -> Any:
     try:
         return ray.get(ref, timeout=timeout_s)
@@ -53,19 +79,32 @@ def _fetch(ref: Any, timeout_s: float, what: str, who: str) -> Any:
         cause = error.cause
         if isinstance(cause, UserError):
             raise cause from None
+        if isinstance(cause, FULL):
+            raise UserError(f"{who} in {what}: {_full(cause)}") from error
         raise UserError(f"{who} failed in {what}: {type(cause).__name__}: {first_line(cause)}; {RESUME}") from error
     except GetTimeoutError as error:
         raise _late(what, timeout_s, [who]) from error
     except (ActorDiedError, ActorUnavailableError) as error:
-        raise UserError(f"{who} died in {what} ({_cause_of_death(error)}); {RESUME}") from error
+        why = f"died in {what} ({cause_of_death(error)})"
+        raise ActorLost(f"{who} {why}; {RESUME}", [who], why) from error
     except RayError as error:
         raise UserError(f"{who} was lost in {what}: {type(error).__name__}: {first_line(error)}; {RESUME}") from error
 
 
-def _late(what: str, timeout_s: float, who: Sequence[str]) -> UserError:
-    return UserError(
-        f"{', '.join(who)} gave no answer to {what} within {timeout_s:g} s; look at its log, "
-        f"or raise cluster.call_timeout_s (cluster.start_timeout_s for a start) on a slow machine; {RESUME}"
+def _late(what: str, timeout_s: float, who: Sequence[str]) -> ActorLost:
+    why = f"gave no answer to {what} within {timeout_s:g} s"
+    return ActorLost(
+        f"{', '.join(who)} {why}; look at its log, "
+        f"or raise cluster.call_timeout_s (cluster.start_timeout_s for a start) on a slow machine; {RESUME}",
+        who,
+        why,
+    )
+
+
+def _full(error: BaseException) -> str:
+    return (
+        f"the object store is full, and so is the disk that it spills to ({first_line(error)}); raise "
+        f"cluster.object_store_mib, or free space under Ray's temporary folder (RAY_TMPDIR); {RESUME}"
     )
 
 
@@ -74,7 +113,7 @@ def first_line(error: BaseException | str) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def _cause_of_death(error: RayError) -> str:
+def cause_of_death(error: RayError) -> str:
     """What Ray knows about the end of the process, in a few words."""
     text = str(error)
     for mark, cause in CAUSES_OF_DEATH.items():

@@ -1,4 +1,4 @@
-"""The Ray shell of one learner rank. It adds the rank's environment and puts published weights into the object store."""
+"""The Ray shell of one learner rank. It adds the rank's environment and hands out published weights bucket by bucket."""
 
 import os
 import socket
@@ -37,6 +37,7 @@ class LearnerActor:
         self._rank = 0
         self._learner: Learner | None = None
         self._snapshot: Snapshot | None = None
+        self._buckets: dict[int, Any] | None = None
 
     def __repr__(self) -> str:
         return self._name
@@ -75,11 +76,21 @@ class LearnerActor:
         return self._started().update(batch, lr)
 
     def publish(self, version: int) -> Publication:
-        """Rank 0 puts each bucket into the object store once; the publication carries the references."""
+        """Rank 0 holds the buckets until they are asked for; the publication carries their numbers."""
         publication = self._started().publish(version)
         if self._rank != 0:
             return replace(publication, buckets=())
-        return replace(publication, buckets=tuple(ray.put(bucket) for bucket in publication.buckets))
+        self._buckets = dict(enumerate(publication.buckets))
+        return replace(publication, buckets=tuple(self._buckets))
+
+    def bucket(self, number: int) -> Any:
+        """Hands it over: as an answer it is put into the object store once, and belongs to who asked."""
+        assert self._buckets is not None, f"{self._name} has published nothing"
+        return self._buckets.pop(number)
+
+    def handed(self) -> bool:
+        """Whether all buckets of a publication were; to be asked after them."""
+        return self._buckets == {}
 
     def snapshot(self, path: Path) -> None:
         """Keeps it here until `write`."""
@@ -93,6 +104,9 @@ class LearnerActor:
 
     def load(self, path: Path) -> None:
         self._started().load(path)
+
+    def pid(self) -> int:
+        return os.getpid()
 
     def close(self) -> None:
         """The process group ends with the process."""

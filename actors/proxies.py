@@ -7,22 +7,25 @@
     checkpoint's thread ──write──▶ azr-buffers, azr-learner-r   beside the calls above, in a thread of the actor's own
     azr-generator-i ──buckets──▶ object store   filled once by azr-learner-0; lives as long as the publication does
 
-Invariant: how work is split over actors never changes its result or its order. Nothing here is retried except verifying,
-which is pure; a dead actor is an error that names it.
+Invariants: how work is split over actors never changes its result or its order. Nor does the loss of an actor, which is
+made anew as it was: verifiers as they are, a generator with its weights, the buffers and the ranks from the newest
+checkpoint with what they were told since; only the loss of too many is an error, which names them. The buckets are the
+driver's, not azr-learner-0's: they outlive its process, though not its node.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from math import inf
 from pathlib import Path
 from typing import Any
 
-import ray
-
 from actors.buffers import BuffersActor
-from actors.fleet import Berth, Fleet
+from actors.deadline import put
+from actors.fleet import Berth, Fleet, Life
 from actors.generator import GeneratorActor
 from actors.learner import LearnerActor, LearnerSpec
+from actors.mending import NONE, Mending
 from actors.verifier import VerifierActor
 from buffers.census import Census
 from configs.play_sections import ModelSection
@@ -37,7 +40,15 @@ class Remote:
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
-        self._starting: list[Any] = []
+        try:
+            self._starting = self._begin(fleet, range(len(fleet)))
+        except BaseException:
+            self.close()
+            raise
+
+    def _begin(self, fleet: Fleet, whom: Sequence[int]) -> list[Any]:
+        """Asks these actors to start; references to their answers, which are process ids."""
+        return fleet.submit("start", [()] * len(whom), whom)
 
     def ready(self, timeout_s: float) -> list[int]:
         """Waits until every actor has started; their process ids."""
@@ -53,13 +64,17 @@ class Remote:
 
 
 class RemoteSnapshot:
-    """What each actor of a fleet holds of a checkpoint; `write` may be called from another thread."""
+    """What each actor of a fleet holds of a checkpoint; may be used from another thread."""
 
-    def __init__(self, fleet: Fleet) -> None:
-        self._fleet = fleet
+    def __init__(self, fleet: Fleet, path: Path) -> None:
+        self._fleet, self._path = fleet, path
 
     def write(self) -> None:
         self._fleet.all("write")
+
+    def kept(self, partial: Path, final: Path) -> None:
+        """What was written under `partial` lies under `final` now: lost actors begin there."""
+        self._fleet.kept(self._path, final.absolute() / self._path.relative_to(partial.absolute()))
 
 
 class RemoteGenerators(Remote):
@@ -74,11 +89,15 @@ class RemoteGenerators(Remote):
         berths: Sequence[Berth],
         run: str,
         call_timeout_s: float,
+        mending: Mending = NONE,
     ) -> None:
-        super().__init__(Fleet(GeneratorActor, berths, run, call_timeout_s))
-        call = (model_path, generators, model, call_timeout_s)
-        self._starting = self._fleet.submit("start", [call] * len(berths))
+        self._start = (model_path, generators, model, call_timeout_s)
         self._version: int | None = None
+        life = Life(begin=self._begin, changes=("load",), mending=mending)
+        super().__init__(Fleet(GeneratorActor, berths, run, call_timeout_s, life=life))
+
+    def _begin(self, fleet: Fleet, whom: Sequence[int]) -> list[Any]:
+        return fleet.submit("start", [self._start] * len(whom), whom)
 
     def generate(self, requests: Sequence[Request]) -> list[Rollout]:
         rollouts: list[Rollout] = self._fleet.split("generate", requests)
@@ -102,9 +121,9 @@ class RemoteGenerators(Remote):
 class RemoteVerifiers(Remote):
     """M verifiers behind one Verifier."""
 
-    def __init__(self, *, berths: Sequence[Berth], run: str, call_timeout_s: float) -> None:
-        super().__init__(Fleet(VerifierActor, berths, run, call_timeout_s))
-        self._starting = self._fleet.submit("start", [()] * len(berths))
+    def __init__(self, *, berths: Sequence[Berth], run: str, call_timeout_s: float, mending: Mending = NONE) -> None:
+        life = Life(begin=self._begin, mending=mending)
+        super().__init__(Fleet(VerifierActor, berths, run, call_timeout_s, life=life))
 
     def admit(self, proposals: Sequence[Proposal]) -> list[Admission]:
         return self._fleet.split("admit", proposals)
@@ -121,9 +140,9 @@ class RemoteVerifiers(Remote):
 class RemoteBuffers(Remote):
     """The one buffers actor."""
 
-    def __init__(self, *, berth: Berth, run: str, call_timeout_s: float) -> None:
-        super().__init__(Fleet(BuffersActor, [berth], run, call_timeout_s, beside=("write",)))
-        self._starting = self._fleet.submit("start", [()])
+    def __init__(self, *, berth: Berth, run: str, call_timeout_s: float, mending: Mending = NONE) -> None:
+        life = Life(begin=self._begin, changes=("load", "add", "record", "snapshot"), mending=mending)
+        super().__init__(Fleet(BuffersActor, [berth], run, call_timeout_s, beside=("write",), life=life))
 
     def sample(self, kind: Kind, count: int, seed: int, hardest: float = inf) -> list[Task]:
         tasks: list[Task] = self._fleet.first("sample", kind, count, seed, hardest)
@@ -170,7 +189,7 @@ class RemoteBuffers(Remote):
 
     def snapshot(self, path: Path) -> "RemoteSnapshot":
         self._fleet.all("snapshot", path)
-        return RemoteSnapshot(self._fleet)
+        return RemoteSnapshot(self._fleet, path)
 
     def load(self, path: Path) -> None:
         self._fleet.first("load", path)
@@ -180,29 +199,41 @@ class RemoteLearner(Remote):
     """The learner's ranks behind one Learner. A checkpoint path must be on storage that the ranks' nodes share."""
 
     def __init__(
-        self, spec: LearnerSpec, *, berths: Sequence[Berth], run: str, call_timeout_s: float, start_timeout_s: float
+        self,
+        spec: LearnerSpec,
+        *,
+        berths: Sequence[Berth],
+        run: str,
+        call_timeout_s: float,
+        start_timeout_s: float,
+        mending: Mending = NONE,
     ) -> None:
-        super().__init__(Fleet(LearnerActor, berths, run, call_timeout_s, beside=("write",)))
-        try:
-            master = self._fleet.gather(self._fleet.submit("address", [()]), "address", start_timeout_s)[0]
-        except BaseException:
-            self.close()
-            raise
-        self._starting = self._fleet.submit("start", [(spec, rank, master) for rank in range(len(berths))])
+        self._spec, self._start_timeout_s = spec, start_timeout_s
+        life = Life(begin=self._begin, changes=("load", "update", "snapshot"), together=True, mending=mending)
+        super().__init__(Fleet(LearnerActor, berths, run, call_timeout_s, beside=("write",), life=life))
+
+    def _begin(self, fleet: Fleet, whom: Sequence[int]) -> list[Any]:
+        """All of them: the ranks meet at an address of rank 0's."""
+        master = fleet.gather(fleet.submit("address", [()]), "address", self._start_timeout_s)[0]
+        return fleet.submit("start", [(self._spec, rank, master) for rank in whom], whom)
 
     def update(self, batch: Sequence[Trajectory], lr: float) -> dict[str, float]:
-        shared = ray.put(list(batch))
+        shared = put(list(batch), "the batch of an update")  # kept until a checkpoint holds what it did
         scalars: dict[str, float] = self._fleet.all("update", shared, lr)[0]
         return scalars
 
     def publish(self, version: int) -> Publication:
         """A publication whose buckets are object references; they are freed when it is dropped."""
-        publication: Publication = self._fleet.all("publish", version)[0]
-        return publication
+        while True:
+            publication: Publication = self._fleet.all("publish", version)[0]
+            count = len(publication.buckets)
+            buckets = self._fleet.submit("bucket", [(number,) for number in range(count)], [0] * count)
+            if self._fleet.first("handed"):  # else it was lost in between, and the new one has published nothing yet
+                return replace(publication, buckets=tuple(buckets))
 
     def snapshot(self, path: Path) -> "RemoteSnapshot":
         self._fleet.all("snapshot", path)
-        return RemoteSnapshot(self._fleet)
+        return RemoteSnapshot(self._fleet, path)
 
     def load(self, path: Path) -> None:
         self._fleet.all("load", path)

@@ -6,6 +6,7 @@ from typing import Any, cast
 
 from actors.fleet import Berth
 from actors.learner import LearnerSpec
+from actors.mending import Mending, Told, ignore
 from actors.placement import Placement, actor_env, berth, bundles
 from actors.proxies import Remote, RemoteBuffers, RemoteGenerators, RemoteLearner, RemoteVerifiers, started
 from actors.streaming import RemoteStreaming
@@ -16,9 +17,13 @@ from selfplay.protocols import Telemetry
 from tasks.records import Kind
 
 
-def remote_parts(config: RunConfig, model_path: str, telemetry: Telemetry, placement: Placement) -> Parts:
-    """Raises UserError, with nothing left running, when an actor does not start within cluster.start_timeout_s."""
-    generator, verifier, buffers, learner = started(_builders(config, model_path, placement), config.cluster.start_timeout_s)
+def remote_parts(config: RunConfig, model_path: str, telemetry: Telemetry, placement: Placement, told: Told = ignore) -> Parts:
+    """Raises UserError, with nothing left running, when an actor does not start within cluster.start_timeout_s.
+
+    `told`: of every actor that is lost later on, and when it is back.
+    """
+    builders = _builders(config, model_path, placement, told)
+    generator, verifier, buffers, learner = started(builders, config.cluster.start_timeout_s)
     return Parts(  # by their types, so that a proxy that lags behind its protocol is a type error
         generator=cast(RemoteGenerators, generator),
         verifier=cast(RemoteVerifiers, verifier),
@@ -28,9 +33,12 @@ def remote_parts(config: RunConfig, model_path: str, telemetry: Telemetry, place
     )
 
 
-def remote_streaming_parts(config: RunConfig, model_path: str, telemetry: Telemetry, placement: Placement) -> StreamingParts:
+def remote_streaming_parts(
+    config: RunConfig, model_path: str, telemetry: Telemetry, placement: Placement, told: Told = ignore
+) -> StreamingParts:
     """The same for the asynchronous pipeline."""
-    generator, verifier, buffers, learner = started(_builders(config, model_path, placement), config.cluster.start_timeout_s)
+    builders = _builders(config, model_path, placement, told)
+    generator, verifier, buffers, learner = started(builders, config.cluster.start_timeout_s)
     return StreamingParts(
         generator=cast(RemoteStreaming, generator),
         verifier=cast(RemoteVerifiers, verifier),
@@ -40,10 +48,11 @@ def remote_streaming_parts(config: RunConfig, model_path: str, telemetry: Teleme
     )
 
 
-def _builders(config: RunConfig, model_path: str, placement: Placement) -> list[Callable[[], Remote]]:
+def _builders(config: RunConfig, model_path: str, placement: Placement, told: Told) -> list[Callable[[], Remote]]:
     """Slowest first: generators import vLLM."""
     run = config.run.name or f"s{config.seed}"
-    timeout_s = config.cluster.call_timeout_s
+    timeout_s, start_timeout_s = config.cluster.call_timeout_s, config.cluster.start_timeout_s
+    mending = Mending(restarts=config.cluster.restarts, start_timeout_s=start_timeout_s, told=told)
     buffers_berth, *verifier_berths = _service_berths(config, placement)
     spec = LearnerSpec(
         model_path=model_path,
@@ -55,17 +64,15 @@ def _builders(config: RunConfig, model_path: str, placement: Placement) -> list[
     generator_berths = _generator_berths(config, model_path, placement)
     learner_berths = _learner_berths(config, model_path, placement)
     model = (model_path, config.generators, config.model)
-    where: dict[str, Any] = {"berths": generator_berths, "run": run, "call_timeout_s": timeout_s}
+    common: dict[str, Any] = {"run": run, "call_timeout_s": timeout_s, "mending": mending}
+    where: dict[str, Any] = {"berths": generator_berths, **common}
     streaming = partial(RemoteStreaming, *model, config.pipeline, **where)
     return [
         streaming if config.pipeline.staleness else partial(RemoteGenerators, *model, **where),
-        partial(RemoteVerifiers, berths=verifier_berths, run=run, call_timeout_s=timeout_s),
-        partial(RemoteBuffers, berth=buffers_berth, run=run, call_timeout_s=timeout_s),
-        partial(
-            RemoteLearner, spec,
-            berths=learner_berths, run=run, call_timeout_s=timeout_s, start_timeout_s=config.cluster.start_timeout_s,
-        ),
-    ]  # fmt: skip
+        partial(RemoteVerifiers, berths=verifier_berths, **common),
+        partial(RemoteBuffers, berth=buffers_berth, **common),
+        partial(RemoteLearner, spec, berths=learner_berths, start_timeout_s=start_timeout_s, **common),
+    ]
 
 
 def _generator_berths(config: RunConfig, model_path: str, placement: Placement) -> list[Berth]:
@@ -81,13 +88,12 @@ def _learner_berths(config: RunConfig, model_path: str, placement: Placement) ->
 
 
 def _service_berths(config: RunConfig, placement: Placement) -> list[Berth]:
-    """The buffers' berth, then the verifiers'. Verifying is pure: its actors restart and repeat the call that ended them."""
+    """The buffers' berth, then the verifiers'."""
     first, *others = bundles(config.generators, config.learner, config.verifiers).services
     env = actor_env(1, "")
     kinds = [Kind(name) for name in config.family.kinds]
     berths = [berth("azr-buffers", first, placement.services, 0, env, (kinds, config.buffers.capacity, config.family))]
     for i, bundle in enumerate(others):
         args = (config.family.name, dict(config.family.options), config.verifiers)
-        plain = berth(f"azr-verifier-{i}", bundle, placement.services, i + 1, env, args)
-        berths.append(Berth(name=plain.name, args=args, options={**plain.options, "max_restarts": 3, "max_task_retries": 1}))
+        berths.append(berth(f"azr-verifier-{i}", bundle, placement.services, i + 1, env, args))
     return berths

@@ -5,23 +5,26 @@
               collect: one call is always open ◀── whatever is done, at the latest after `BEAT_S`, with the health
 
 Invariant: every request that was submitted comes back through `collect` once, or its future fails: with GeneratorDied when
-the process is gone, else with what went wrong. Who is chosen, and how long one waits, is the router's business.
+the process is gone, else with what went wrong. A process that is gone is made anew by the fleet. Who is chosen, how long one
+waits, and which weights a new one gets is the router's business.
 """
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
+import ray
 from ray.exceptions import ActorDiedError, ActorUnavailableError, RayError, RayTaskError
 
-from actors.deadline import RESUME, first_line
+from actors.deadline import RESUME, ActorLost, cause_of_death, first_line
 from actors.engine_loop import EngineLoop
 from actors.engines import make_engine
-from actors.fleet import Berth, Fleet
+from actors.fleet import Berth, Fleet, Life
+from actors.mending import NONE, Fault, Mending
 from actors.proxies import Remote
 from configs.errors import UserError
 from configs.play_sections import ModelSection
@@ -124,10 +127,12 @@ class StreamingGeneratorActor:
 
 
 class StreamingProxy:
-    """The driver's side of one actor; implements `selfplay.pipeline.protocols.StreamingGenerator`."""
+    """The driver's side of one actor; implements StreamingGenerator and Revivable of `selfplay.pipeline.protocols`."""
 
-    def __init__(self, actor: Any, name: str) -> None:
-        self._actor, self._name = actor, name
+    def __init__(self, actor: Any, name: str, anew: Callable[[ActorLost], Any]) -> None:
+        """`anew`: the actor that takes its place; blocks. Raises GeneratorDied where none does."""
+        self._actor, self._name, self._anew = actor, name, anew
+        self._why = ""
         self._open: dict[int, asyncio.Future[Rollout]] = {}
         self._outbox: list[Asked] = []
         self._num_asked = 0
@@ -159,7 +164,7 @@ class StreamingProxy:
             try:
                 answers, self._health = await self._actor.collect.remote()
             except (ActorDiedError, ActorUnavailableError) as error:
-                self._bury()
+                self._bury(f"died ({cause_of_death(error)})")
                 raise GeneratorDied(self._name) from error
             except RayTaskError as error:
                 if isinstance(error.cause, UserError):
@@ -171,6 +176,16 @@ class StreamingProxy:
                 raise UserError(f"{self._name} was lost: {type(error).__name__}: {first_line(error)}; {RESUME}") from error
             for key, answer in answers:
                 self._settle(self._open.pop(key), answer)
+
+    def kill(self, why: str) -> None:
+        self._why = why
+        ray.kill(self._actor, no_restart=True)
+
+    async def revive(self) -> None:
+        lost = ActorLost(f"{self._name} {self._why}; {RESUME}", [self._name], self._why)
+        self._actor = await asyncio.to_thread(self._anew, lost)
+        self._dead, self._why, self._outbox = False, "", []
+        self._health = Health(name=self._name, version=-1)
 
     def _settle(self, future: asyncio.Future[Rollout], answer: Rollout | UserError) -> None:
         if future.done():
@@ -185,8 +200,8 @@ class StreamingProxy:
             asked, self._outbox = self._outbox, []
             self._actor.submit.remote(asked)
 
-    def _bury(self) -> None:
-        self._dead = True
+    def _bury(self, why: str) -> None:
+        self._dead, self._why = True, self._why or why
         lost, self._open = list(self._open.values()), {}
         for future in lost:
             if not future.done():
@@ -206,12 +221,26 @@ class RemoteStreaming(Remote):
         berths: Sequence[Berth],
         run: str,
         call_timeout_s: float,
+        mending: Mending = NONE,
     ) -> None:
-        super().__init__(Fleet(StreamingGeneratorActor, berths, run, call_timeout_s))
-        call = (model_path, generators, model, pipeline.swap, call_timeout_s)
-        self._starting = self._fleet.submit("start", [call] * len(berths))
-        proxies = {name: StreamingProxy(actor, name) for name, actor in self._fleet.handles().items()}
+        self._start = (model_path, generators, model, pipeline.swap, call_timeout_s)
+        self._mending = mending
+        life = Life(begin=self._begin, mending=mending)
+        super().__init__(Fleet(StreamingGeneratorActor, berths, run, call_timeout_s, life=life))
+        proxies = {name: StreamingProxy(actor, name, self._anew) for name, actor in self._fleet.handles().items()}
         self._router = Router(proxies, pipeline)
+
+    def _begin(self, fleet: Fleet, whom: Sequence[int]) -> list[Any]:
+        return fleet.submit("start", [self._start] * len(whom), whom)
+
+    def _anew(self, lost: ActorLost) -> Any:
+        name = lost.who[0]
+        try:
+            self._fleet.mend(lost, list(self._fleet.handles().values()))
+        except ActorLost as final:
+            self._mending.told(Fault(who=(name,), line=f"{name} {final.why or final}; it is gone for good, the others go on"))
+            raise GeneratorDied(name) from final
+        return self._fleet.handles()[name]
 
     def submit(self, request: Request, oldest: int) -> asyncio.Future[Rollout]:
         return self._router.submit(request, oldest)

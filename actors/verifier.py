@@ -9,7 +9,7 @@ from verifier.verifier import FamilyVerifier
 
 
 class VerifierActor:
-    """Built on first use from what `start` said, so that a restarted actor needs no second start."""
+    """One verifier with its executor's processes."""
 
     def __init__(self, name: str, family: str, options: Mapping[str, object], section: VerifiersSection) -> None:
         self._name = name

@@ -14,22 +14,19 @@ from typing import Annotated
 import typer
 from typer.exceptions import Abort, TyperException
 
-from cluster import runs_commands
+from cluster import chaos_command, runs_commands
+from cluster.arguments import DEFAULT_CONFIG, Config, Json, Overrides, config_and_overrides
 from cluster.console import Show, complain, say
 from cluster.crash import crash_log, user_message
 from configs.errors import ConfigError, UserError
 from configs.validation import one_line
 
-DEFAULT_CONFIG = "tiny-cpu"
 INTERRUPTED = 130
 
 app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 app.add_typer(runs_commands.app, name="runs")
-
-Config = Annotated[str, typer.Argument(metavar="CONFIG", help="YAML file, or the name of a shipped one.")]
-Overrides = Annotated[list[str] | None, typer.Argument(metavar="[KEY=VALUE]...", help="Overrides, as in learner.lr=1e-4.")]
-Json = Annotated[bool, typer.Option("--json", help="One line of JSON, the last of stdout.")]
+app.command()(chaos_command.chaos)
 
 
 def _version(wanted: bool) -> None:
@@ -62,7 +59,7 @@ def train(
 
     if quiet and as_json:
         raise ConfigError("--quiet must not come with --json, which says nothing else on stdout anyway; leave one out")
-    loaded = load_config(*_config_and_overrides(config, overrides))  # before the imports below, which take seconds
+    loaded = load_config(*config_and_overrides(config, overrides))  # before the imports below, which take seconds
     from cluster.play import play
 
     play(loaded, local=local, debug=bool(context.obj), show=Show.QUIET if quiet else Show.JSON if as_json else Show.LINES)
@@ -112,7 +109,7 @@ def warm_start(
     """Makes the warm-started model of a run and nothing else; runs that start together then share it."""
     from configs.loader import load_config
 
-    name, given = _config_and_overrides(config, overrides)
+    name, given = config_and_overrides(config, overrides)
     loaded = load_config(name, given)
     if address:
         from cluster.submit import submit_run
@@ -228,7 +225,7 @@ def plan(
     from cluster.plan import Wanted, show_plan
     from configs.loader import load_config
 
-    loaded = load_config(*_config_and_overrides(config, overrides))
+    loaded = load_config(*config_and_overrides(config, overrides))
     wanted = Wanted(run=run, gpus=gpus, generators=generators, assume=tuple(assume or ()))
     show_plan(loaded, wanted, as_json=as_json)
 
@@ -252,12 +249,6 @@ def bench(
     from cluster.bench import run_benchmark
 
     raise typer.Exit(run_benchmark(name, context.args))
-
-
-def _config_and_overrides(config: str, overrides: Sequence[str] | None) -> tuple[str, list[str]]:
-    """`azr train key=value` has no CONFIG: the default one is meant."""
-    given = list(overrides or [])
-    return (DEFAULT_CONFIG, [config, *given]) if "=" in config and not Path(config).exists() else (config, given)
 
 
 def run(argv: Sequence[str]) -> int:

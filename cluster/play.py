@@ -22,6 +22,7 @@ from cluster.console import Show, say
 from cluster.crash import crash_log
 from cluster.devices import check_devices, check_engine
 from cluster.eval_suites import PYTHON
+from cluster.faults import READY, FaultLog
 from cluster.model_source import check_model
 from cluster.processes import raise_on_stop_signals, undisturbed
 from cluster.run_directory import RunDirectory, open_run
@@ -220,8 +221,9 @@ def _on_ray(run: RunDirectory, model: str, hub: TelemetryHub, debug: bool) -> It
         say(f"Ray dashboard: {cluster.dashboard_url or 'none'}")
         with placed(run.config, can_grow=not cluster.started_here) as placement:
             make = remote_streaming_parts if run.config.pipeline.staleness else remote_parts
-            parts = make(run.config, model, hub, placement)
+            parts = make(run.config, model, hub, placement, FaultLog(run.path, hub.warn))
             try:
+                say(READY)
                 actors = ActorTrace(hub.trace, (parts.generator, parts.verifier, parts.learner))
                 with hub.attached(RayMetrics(run.config.run.name)), hub.attached(actors):
                     yield parts

@@ -31,8 +31,8 @@ NOT_STARTED, SIGNALLED = 127, 128  # exit codes as a shell has them
 def run_tethered(parent: int, command: Sequence[str]) -> int:
     """The command's exit code; 128 + the signal's number when a signal ended it."""
     signal.pthread_sigmask(signal.SIG_BLOCK, STOPS)  # what comes before the child is known waits for it
-    _prctl(PR_SET_CHILD_SUBREAPER, 1)
-    _prctl(PR_SET_PDEATHSIG, signal.SIGUSR1)
+    prctl(PR_SET_CHILD_SUBREAPER, 1)
+    prctl(PR_SET_PDEATHSIG, signal.SIGUSR1)
     if os.getppid() != parent:  # it ended before the kernel had been asked
         return SIGNALLED + signal.SIGUSR1
     tether, child = os.getpid(), os.fork()
@@ -47,7 +47,7 @@ def run_tethered(parent: int, command: Sequence[str]) -> int:
 def _become(command: Sequence[str], tether: int) -> None:
     """In the child: the command takes its place. Does not return."""
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
-    _prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     try:
         if os.getppid() == tether:
             os.execvp(command[0], list(command))
@@ -93,7 +93,7 @@ def _kill_descendants() -> None:
             os.wait()
 
 
-def _prctl(option: int, value: int) -> None:
+def prctl(option: int, value: int) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.prctl(option, ctypes.c_ulong(value), 0, 0, 0) != 0:
         raise OSError(ctypes.get_errno(), f"prctl {option}")

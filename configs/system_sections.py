@@ -145,4 +145,7 @@ class ClusterSection(Section):
     object_store_mib: int = Field(512, ge=80, description="Object store of a local cluster.")
     placement_timeout_s: float = Field(120.0, gt=0, description="Deadline for placement groups.")
     start_timeout_s: float = Field(600.0, gt=0, description="Deadline for an actor to be ready (engine start, model load).")
-    call_timeout_s: float = Field(600.0, gt=0, description="Deadline of one remote call.")
+    call_timeout_s: float = Field(600.0, gt=0, description="Deadline of one remote call; who is later is taken for lost.")
+    restarts: int = Field(
+        8, ge=0, description="Times within an hour that a lost actor is made anew; one more ends the run (docs/faults.md)."
+    )

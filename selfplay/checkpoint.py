@@ -19,7 +19,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from buffers.ledger_files import FIRST
 from configs.disk import sync, writing
@@ -42,6 +42,14 @@ class RunState:
     baselines: dict[str, float] = field(default_factory=dict)
     seeds: dict[str, list[int]] = field(default_factory=dict)  # of each kind/trait, how many seeds had each value
     ledger: int = FIRST  # the ledger's position
+
+
+@runtime_checkable
+class Follows(Protocol):
+    """A snapshot whose part wants to know where it lies in the end."""
+
+    def kept(self, partial: Path, final: Path) -> None:
+        """What was written under `partial` is a whole checkpoint now, and lies under `final`."""
 
 
 class Checkpoints:
@@ -117,6 +125,9 @@ class Checkpoints:
                 shutil.rmtree(self._final)
             partial.rename(self._final)
             sync(self._folder)
+            for snapshot in snapshots:
+                if isinstance(snapshot, Follows):
+                    snapshot.kept(partial, self._final)
             self._remove_old(state.best_step)
 
     @contextmanager

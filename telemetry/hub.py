@@ -71,8 +71,8 @@ class TelemetryHub:
             view = ConsoleSink(config.family.kinds, warmup_steps=config.model.stand_in.warmup_steps)
         self._view = view
         # It makes up for what W&B lost in a crash from the event files, which must be rewound by now.
-        self._wandb = WandbSink(run_dir, config, run_id=wandb_run_id, warn=self._warn)
-        self._writer = WandbWriter(self._wandb, self._warn) if config.telemetry.wandb != "disabled" else None
+        self._wandb = WandbSink(run_dir, config, run_id=wandb_run_id, warn=self.warn)
+        self._writer = WandbWriter(self._wandb, self.warn) if config.telemetry.wandb != "disabled" else None
         self._sinks: list[Sink] = [self._writer] if self._writer else []
         with _mendable(run_dir):
             write_status(run_dir, self._status(RUNNING))
@@ -145,7 +145,8 @@ class TelemetryHub:
         if total:
             self._view.progress(record.phase, record.step, total)
 
-    def _warn(self, message: str) -> None:
+    def warn(self, message: str) -> None:
+        """A line that a person should see, whatever shows the run."""
         if self._view:
             self._view.warn(message)
         else:

@@ -6,7 +6,7 @@ Everything here is called from the pipeline's event loop and returns at once; wh
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from learner.weights import Publication
 from selfplay.protocols import Buffers, Learner, Telemetry, Verifier
@@ -47,6 +47,17 @@ class StreamingGenerator(Protocol):
 
     async def serve(self) -> None:
         """Works until cancelled; raises what ends the run."""
+
+
+@runtime_checkable
+class Revivable(Protocol):
+    """A generator that can be made anew once it has died."""
+
+    def kill(self, why: str) -> None:
+        """Gives it up: what it holds, and `serve`, fail with GeneratorDied."""
+
+    async def revive(self) -> None:
+        """Makes it anew, without weights. Raises GeneratorDied where it is not made anew any more."""
 
 
 class GeneratorDied(Exception):

@@ -5,7 +5,9 @@
                   └────────────────────────────────────────────┘
 
 A slow generator therefore gets less and holds nobody else's work; one that is silent with requests in flight for
-`request_timeout_s` ends the run with its name. Later steps wait behind earlier ones. Knows neither Ray nor engines.
+`request_timeout_s` is killed, and counts as dead. Who died is made anew, given the newest weights, and joins again; where
+that cannot be, the others go on, and the last one's end is the run's. Later steps wait behind earlier ones. Knows neither
+Ray nor engines.
 """
 
 import asyncio
@@ -19,7 +21,7 @@ from itertools import count
 from configs.errors import UserError
 from configs.system_sections import PipelineSection
 from learner.weights import Publication
-from selfplay.pipeline.protocols import GeneratorDied, Health, RequestLost, StreamingGenerator
+from selfplay.pipeline.protocols import GeneratorDied, Health, RequestLost, Revivable, StreamingGenerator
 from tasks.records import Request, Rollout
 
 RESUME = "the same command resumes from the last checkpoint"
@@ -35,6 +37,7 @@ class Seat:
     since: float = 0.0
     in_flight: int = 0
     alive: bool = True
+    gone: bool = False  # it will not come back
 
 
 @dataclass(slots=True)
@@ -56,7 +59,8 @@ class Router:
         self._section = section
         self._waiting: list[tuple[int, int, Job]] = []
         self._numbers = count()
-        self._all_dead = asyncio.Event()
+        self._all_gone = asyncio.Event()
+        self._newest: Publication | None = None
 
     def submit(self, request: Request, oldest: int) -> asyncio.Future[Rollout]:
         job = Job(request, oldest, asyncio.get_running_loop().create_future())
@@ -65,6 +69,7 @@ class Router:
         return job.future
 
     def load(self, publication: Publication) -> None:
+        self._newest = publication
         for seat in self._living():
             seat.generator.load(publication)
 
@@ -76,7 +81,7 @@ class Router:
             for seat in self._seats:
                 group.create_task(self._serve(seat))
             group.create_task(self._watch())
-            await self._all_dead.wait()
+            await self._all_gone.wait()
             raise UserError(f"all generators are gone ({', '.join(seat.name for seat in self._seats)}); {RESUME}")
 
     def close(self) -> None:
@@ -86,10 +91,29 @@ class Router:
                 close()
 
     async def _serve(self, seat: Seat) -> None:
+        while not seat.gone:
+            try:
+                await seat.generator.serve()
+            except GeneratorDied:
+                self._bury(seat)
+                await self._revive(seat)
+
+    async def _revive(self, seat: Seat) -> None:
+        """It serves only what asks for a version that it has: the newest, to begin with."""
         try:
-            await seat.generator.serve()
+            if not isinstance(seat.generator, Revivable):
+                raise GeneratorDied(seat.name)
+            await seat.generator.revive()
         except GeneratorDied:
-            self._bury(seat)
+            seat.gone = True
+            if all(other.gone for other in self._seats):
+                self._all_gone.set()
+            return
+        seat.alive = True
+        insort(self._freest, (seat.in_flight, seat.number))
+        if self._newest is not None:
+            seat.generator.load(self._newest)
+        self._dispatch()
 
     async def _watch(self) -> None:
         """Looks again before anybody can be late by more than a tenth."""
@@ -97,10 +121,18 @@ class Router:
         while True:
             busy = [seat for seat in self._living() if seat.in_flight]
             silence_s = {seat.name: self._now() - seat.since for seat in busy}
-            late = [seat for seat in busy if silence_s[seat.name] >= timeout_s]
-            if late:
-                raise UserError(" and ".join(self._complaint(seat, silence_s[seat.name]) for seat in late) + f"; {RESUME}")
+            for seat in busy:
+                if silence_s[seat.name] >= timeout_s:
+                    self._end(seat, silence_s.pop(seat.name))
             await asyncio.sleep(min(timeout_s - max(silence_s.values(), default=0.0), timeout_s / 10))
+
+    def _end(self, seat: Seat, silence_s: float) -> None:
+        """Of one that is silent for too long."""
+        generator = seat.generator
+        if not isinstance(generator, Revivable):
+            raise UserError(f"{self._complaint(seat, silence_s)}; {RESUME}")
+        seat.since = self._now()
+        generator.kill(f"gave no answer for {silence_s:.0f} s to the {seat.in_flight} requests that it holds")
 
     def _complaint(self, seat: Seat, silence_s: float) -> str:
         return (
@@ -158,8 +190,6 @@ class Router:
         if seat.alive:
             self._freest.remove((seat.in_flight, seat.number))
         seat.alive = False
-        if not self._living():
-            self._all_dead.set()
 
     def _living(self) -> list[Seat]:
         return [seat for seat in self._seats if seat.alive]

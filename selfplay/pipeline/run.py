@@ -26,7 +26,7 @@ from selfplay.metrics import step_scalars, task_scalars
 from selfplay.pipeline.events import EventLog
 from selfplay.pipeline.learning import Learning, Trained
 from selfplay.pipeline.pipeline import RUN_OVER, Pipeline
-from selfplay.pipeline.protocols import Health, StreamingGenerator, StreamingParts
+from selfplay.pipeline.protocols import Health, RequestLost, StreamingGenerator, StreamingParts
 from selfplay.pipeline.staleness import pause_scalars, staleness_scalars
 from selfplay.pipeline.waiting import Threads
 from selfplay.seeding import seed_buffers
@@ -166,8 +166,16 @@ class Asked:
 
 
 async def _all(generator: StreamingGenerator, requests: Sequence[Request], oldest: int) -> list[Rollout]:
-    """In the order of the requests; the router's deadline is theirs."""
-    return await asyncio.gather(*[generator.submit(request, oldest) for request in requests])
+    """In the order of the requests; the router's deadline is theirs, and none may be given up."""
+
+    async def answer(request: Request) -> Rollout:
+        while True:
+            try:
+                return await generator.submit(request, oldest)
+            except RequestLost:
+                continue  # the generators died with it more often than a rollout for training is worth
+
+    return await asyncio.gather(*[answer(request) for request in requests])
 
 
 def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:

@@ -1,6 +1,7 @@
 """How work is split over actors, and what a caller hears when one of them fails."""
 
 import os
+import signal
 import time
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.fleet import Berth, Fleet, balanced
+from actors.fleet import Berth, Fleet, Life, balanced
+from actors.mending import Fault, Mending
 from configs.errors import UserError
 
 MakeBerth = Callable[..., Berth]
@@ -30,7 +32,7 @@ def shell_class() -> type:
 
     class Shell:
         def __init__(self, name: str) -> None:
-            self.name = name
+            self.name, self.held = name, [0]
 
         def pid(self) -> int:
             return os.getpid()
@@ -47,6 +49,15 @@ def shell_class() -> type:
 
         def die(self) -> None:
             os._exit(1)
+
+        def load(self, number: int) -> None:
+            self.held = [number]
+
+        def add(self, number: int) -> None:
+            self.held.append(number)
+
+        def sum(self) -> int:
+            return sum(self.held)
 
         def close(self) -> None: ...
 
@@ -118,3 +129,59 @@ def test_close_ends_the_processes_even_of_a_busy_actor(ray_cluster: None, make_b
 def test_a_name_that_is_taken_is_a_users_error(fleet: Fleet, make_berth: MakeBerth) -> None:
     with pytest.raises(UserError, match="azr-test-0 of run run exists on this cluster already"):
         Fleet(shell_class(), [make_berth("azr-test-0")], "run", 30.0)
+
+
+@pytest.fixture
+def lasting(ray_cluster: None, make_berth: MakeBerth) -> Any:
+    """Two actors that are made anew, at most twice each; and what was told of it."""
+    told: list[Fault] = []
+    life = Life(
+        begin=lambda fleet, whom: fleet.submit("pid", [()] * len(whom), whom),
+        changes=("load", "add"),
+        mending=Mending(restarts=2, start_timeout_s=120.0, told=told.append),
+    )
+    fleet = Fleet(shell_class(), [make_berth(f"azr-test-{i}") for i in range(2)], "lasting", 60.0, life=life)
+    fleet.gather(fleet.submit("pid", [()] * 2), "pid", 240.0)
+    yield fleet, told
+    fleet.close()
+
+
+@pytest.mark.slow
+def test_a_killed_actor_holds_again_what_it_held_and_its_call_is_answered(lasting: Any) -> None:
+    fleet, told = lasting
+    fleet.all("load", 1)
+    fleet.all("add", 10)
+    pids = fleet.all("pid")
+    os.kill(pids[1], signal.SIGKILL)
+    assert fleet.all("sum") == [11, 11]
+    assert fleet.first("pid") == pids[0], "the other one is left alone"
+    assert [fault.who for fault in told] == [("azr-test-1",)] * 2
+    assert "azr-test-1 died in sum" in told[0].line
+    assert told[1].seconds > 0
+    assert "restart 1 of 2 within an hour" in told[1].line
+    os.kill(fleet.all("pid")[1], signal.SIGKILL)
+    fleet.all("add", 100)
+    assert fleet.all("sum") == [111, 111], "the change that met the death is made once"
+
+
+@pytest.mark.slow
+def test_an_actor_that_hangs_is_killed_by_its_deadline_and_made_anew(ray_cluster: None, make_berth: MakeBerth) -> None:
+    told: list[Fault] = []
+    mending = Mending(restarts=1, start_timeout_s=120.0, told=told.append)
+    life = Life(begin=lambda fleet, whom: fleet.submit("pid", [()] * len(whom), whom), mending=mending)
+    fleet = Fleet(shell_class(), [make_berth("azr-hanging")], "hanging", 5.0, life=life)
+    try:
+        (pid,) = fleet.gather(fleet.submit("pid", [()]), "pid", 240.0)
+        os.kill(pid, signal.SIGSTOP)
+        assert fleet.split("double", [4]) == [8]
+        assert gone([pid])
+        assert told[0].line.startswith("azr-hanging gave no answer to double within 5 s; it is made anew")
+    finally:
+        fleet.close()
+
+
+@pytest.mark.slow
+def test_one_death_too_many_within_the_hour_ends_the_run_with_the_key_to_raise(lasting: Any) -> None:
+    fleet, _ = lasting
+    with pytest.raises(UserError, match=r"^azr-test-\d died in die .*made anew 2 times within the hour \(cluster\.restarts\)"):
+        fleet.all("die")

@@ -13,12 +13,13 @@ import ray
 
 from actors.fleet import Berth
 from actors.learner import LearnerSpec
+from actors.mending import Mending
 from actors.proxies import RemoteBuffers, RemoteGenerators, RemoteLearner, RemoteVerifiers, started
 from actors.transformers_engine import TransformersEngine
 from configs.errors import UserError
 from configs.play_sections import ModelSection
 from configs.system_sections import GeneratorsSection, LearnerSection, VerifiersSection
-from learner.weights import Publication
+from learner.weights import Publication, verify
 from tasks.family import load_family
 from tasks.records import Kind, Origin, Proposal, Request, Rollout, Task, Trajectory
 from verifier.verifier import FamilyVerifier
@@ -173,6 +174,32 @@ def test_the_buffers_keep_their_tasks_through_a_save_and_a_load(
         part.close()
 
 
+def test_lost_buffers_come_back_with_every_task_and_write_the_checkpoint_that_was_due(
+    ray_cluster: None, make_berth: MakeBerth, tmp_path: Path
+) -> None:
+    mending = Mending(restarts=3, start_timeout_s=120.0)
+    berth = make_berth("azr-buffers", [Kind.DEDUCTION], 10)
+    (remote,) = started([lambda: RemoteBuffers(berth=berth, run="lost", call_timeout_s=60.0, mending=mending)], 120.0)
+    partial, final = tmp_path / ".partial", tmp_path / "final"
+    partial.mkdir()
+    remote.add([task(1)], [0.5])
+    snapshot = remote.snapshot(partial / "buffers.json")
+    remote.add([task(2)], [None])
+    os.kill(remote.ready(60.0)[0], 9)
+    snapshot.write()
+    held = (partial / "buffers.json").read_text()
+    assert "f1" in held
+    assert "f2" not in held
+    partial.rename(final)
+    snapshot.kept(partial, final)
+    remote.record({"f2": 0.25})
+    (pid,) = remote._fleet.all("start")
+    os.kill(pid, 9)
+    assert remote.known(["f1", "f2", "f3"]) == [True, True, False]
+    assert [item.task_id for item in remote.failed(Kind.DEDUCTION, 2, 7, 0.25, 9.0)] == ["t2"]
+    remote.close()
+
+
 @pytest.mark.parametrize("world_size", [1, 2])
 def test_the_learners_publication_reaches_a_generator_and_update_moves_it(
     ray_cluster: None,
@@ -206,4 +233,37 @@ def test_the_learners_publication_reaches_a_generator_and_update_moves_it(
     assert learner.publish(3).manifest.fingerprint != after
     learner.load(tmp_path)
     assert learner.publish(4).manifest.fingerprint == after
+    learner.close()
+
+
+def test_a_lost_rank_costs_no_update_and_its_publication_outlives_it(
+    ray_cluster: None, tiny_model: Path, generators: GeneratorsSection, make_requests: MakeRequests, make_berth: MakeBerth,
+    tmp_path: Path,
+) -> None:  # fmt: skip
+    spec = LearnerSpec(
+        model_path=str(tiny_model), config=LearnerSection(threads=1, world_size=2), dtype="float32", seed=0, timeout_s=60.0
+    )
+    berths = [make_berth(f"azr-learner-{i}") for i in range(2)]
+    where = {"run": "lost-rank", "call_timeout_s": 60.0, "start_timeout_s": 120.0}
+    mending = Mending(restarts=3, start_timeout_s=240.0)
+    learner: Any = started([lambda: RemoteLearner(spec, berths=berths, mending=mending, **where)], 240.0)[0]
+    engine = TransformersEngine(tiny_model, generators)
+    engine.load(replace(first := learner.publish(1), buckets=tuple(ray.get(list(first.buckets)))))
+    rollouts = engine.generate(make_requests(8))
+    batch = [Trajectory(rollout=rollout, reward=0.0, advantage=(-1.0) ** i) for i, rollout in enumerate(rollouts)]
+    learner.snapshot(tmp_path / ".partial").write()
+    (tmp_path / ".partial").rename(tmp_path / "final")
+    learner._fleet.kept(tmp_path / ".partial", tmp_path / "final")
+    learner.update(batch, 1e-3)
+    second = learner.publish(2)
+    os.kill(learner._fleet.gather(learner._fleet.submit("pid", [()], [1]), "pid")[0], 9)
+    assert learner.publish(2).manifest.fingerprint == second.manifest.fingerprint
+    os.kill(learner._fleet.gather(learner._fleet.submit("pid", [()], [0]), "pid")[0], 9)
+    assert verify(second.manifest, ray.get(list(second.buckets)), "this test") is None
+    learner.update(batch, 1e-3)
+    third = learner.publish(3).manifest.fingerprint
+    learner.load(tmp_path / "final")
+    for _ in range(2):
+        learner.update(batch, 1e-3)
+    assert learner.publish(3).manifest.fingerprint == third
     learner.close()

@@ -12,6 +12,7 @@ import pytest
 import ray
 
 from actors.fleet import Berth
+from actors.mending import Mending
 from actors.proxies import started
 from actors.streaming import RemoteStreaming
 from configs.errors import UserError
@@ -36,7 +37,8 @@ def streaming(
     def build(**section: Any) -> RemoteStreaming:
         arguments = (str(tiny_model), generators.model_copy(update={"engine": "transformers"}), ModelSection())
         berths = [make_berth(f"azr-generator-{index}") for index in range(2)]
-        where = {"berths": berths, "run": f"streaming-{len(made)}", "call_timeout_s": 120.0}
+        mending = Mending(restarts=section.pop("restarts", 0), start_timeout_s=300.0)
+        where = {"berths": berths, "run": f"streaming-{len(made)}", "call_timeout_s": 120.0, "mending": mending}
         pipeline = PipelineSection(staleness=1, **section)
         made.append(*started([lambda: RemoteStreaming(*arguments, pipeline, **where)], 300.0))
         return made[-1]
@@ -97,6 +99,30 @@ def test_a_killed_generator_s_requests_are_answered_by_the_other(
     rollouts = asyncio.run(served(remote, work))
     assert len(rollouts) == 64
     assert {item.name: item.alive for item in remote.health()} == {victim: False, "azr-generator-1": True}
+
+
+def test_killed_and_hanging_generators_come_back_with_the_newest_weights_and_nothing_is_lost(
+    streaming: Callable[..., RemoteStreaming], publish: Publish, make_requests: MakeRequests
+) -> None:
+    remote = streaming(in_flight=64, request_timeout_s=45.0, restarts=2)
+    pids = remote.ready(60.0)
+
+    async def work() -> list[Rollout]:
+        remote.load(put(publish(1)))
+        answers = [remote.submit(request, 1) for request in make_requests(64, max_tokens=100)]
+        await asyncio.sleep(0)
+        os.kill(pids[0], signal.SIGKILL)
+        os.kill(pids[1], signal.SIGSTOP)
+        remote.load(put(publish(2)))
+        answers += [remote.submit(request, 2) for request in make_requests(8)]
+        rollouts = list(await asyncio.gather(*answers))
+        async with asyncio.timeout(120.0):
+            while not all(item.alive for item in remote.health()):
+                await asyncio.sleep(0.1)
+        return rollouts
+
+    rollouts = asyncio.run(served(remote, work))
+    assert [rollout.policy_version for rollout in rollouts] == [2] * 72
 
 
 def test_what_is_wrong_with_a_request_or_with_weights_arrives_as_itself(
