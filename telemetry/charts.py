@@ -148,6 +148,13 @@ def all_figures(history: History) -> list[go.Figure]:
             "difficulty",
             _short(history, "difficulty/") + _ending(history, "difficulty/", ("/p90", "/buffer/p50")),
         ),
+        lines(history, "curriculum: the hardest that a proposal may be", "difficulty", history.names("curriculum/bound")),
+        lines(
+            history,
+            "curriculum: held back, mined, balanced",
+            "tasks, share",
+            [name for name in history.names("curriculum/") if name != "curriculum/bound"],
+        ),
         lines(history, "diversity of admitted tasks", "entropy ÷ seeds'", _ending(history, "diversity/", ("/of_seeds",))),
         lines(history, "tasks without a signal (all attempts alike)", "share", history.names("zero_std")),
         time_ledger(history),

@@ -229,7 +229,7 @@ SCRIPT = """
         pytest.param("resource.setrlimit(resource.RLIMIT_NPROC, (0, 0))", id="processes"),
         pytest.param("resource.setrlimit(resource.RLIMIT_NOFILE, (8, 8))", id="files", marks=pytest.mark.slow),
         pytest.param("resource.setrlimit(resource.RLIMIT_NOFILE, (4, 4))", id="no files at all", marks=pytest.mark.slow),
-        pytest.param("resource.setrlimit(resource.RLIMIT_AS, (40 << 20, 40 << 20))", id="memory", marks=pytest.mark.slow),
+        pytest.param("resource.setrlimit(resource.RLIMIT_AS, (28 << 20, 28 << 20))", id="memory", marks=pytest.mark.slow),
     ],
 )
 def test_a_lack_of_what_a_server_needs_is_an_error_of_one_line(limit: str) -> None:
