@@ -106,6 +106,7 @@ class RewardSection(Section):
     ill_formed: float | None = Field(None, description="Solver, no readable answer; empty: the preset's.")
     bad_format: float | None = Field(None, description="Proposer, does not parse; empty: the preset's.")
     refused: float | None = Field(None, description="Proposer, parses but is not admitted; empty: the preset's.")
+    duplicate: float | None = Field(None, description="Proposer, refused as a repeat only; empty: as reward.refused.")
     learnability: Literal["one_minus", "parabola", "target"] = Field(
         "one_minus", description="Proposer, where 0 < s < 1: 1 - s (eq. 4), 4s(1 - s), or best at reward.target."
     )

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from learner.advantages import Estimator, zero_std_share
-from selfplay.propose import DEFERRED, Proposed
+from selfplay.propose import DEFERRED, DUPLICATE, Proposed
 from selfplay.rewards import RewardTable
 from selfplay.shaping import UNSHAPED, Shaping
 from selfplay.solve import Attempt, Solved
@@ -87,7 +87,8 @@ def _surplus(proposed: Sequence[Proposed], rates: Mapping[str, float]) -> list[b
 
 
 def _proposer_reward(item: Proposed, rates: Mapping[str, float], table: RewardTable) -> float:
-    return table.proposer(item.admission.status, rates.get(item.admission.proposal_id, 0.0))
+    admission = item.admission
+    return table.proposer(admission.status, rates.get(admission.proposal_id, 0.0), admission.reason == DUPLICATE)
 
 
 def _extras(

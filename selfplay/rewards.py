@@ -59,6 +59,7 @@ class RewardTable:
     ill_formed: float
     bad_format: float
     refused: float
+    duplicate: float
     shape: str = "one_minus"
     target: float = 0.5
     novelty: float = 0.0
@@ -69,17 +70,20 @@ class RewardTable:
         preset = dict(zip(OUTCOMES, PRESETS[section.preset], strict=True))
         own = {name: getattr(section, name) for name in OUTCOMES}
         values = {name: preset[name] if own[name] is None else own[name] for name in OUTCOMES}
+        values["duplicate"] = values["refused"] if section.duplicate is None else section.duplicate
         extras = {"target": section.target, "novelty": section.novelty, "partial": section.partial}
         return cls(shape=section.learnability, **values, **extras)
 
     def solver(self, status: VerdictStatus) -> float:
         return {VerdictStatus.RIGHT: self.right, VerdictStatus.WRONG: self.wrong}.get(status, self.ill_formed)
 
-    def proposer(self, status: AdmissionStatus, solve_rate: float) -> float:
-        """`solve_rate` counts only for an admitted proposal."""
+    def proposer(self, status: AdmissionStatus, solve_rate: float, repeats: bool = False) -> float:
+        """`solve_rate` counts only for an admitted proposal, `repeats` for one that is refused as a repeat."""
         if status is AdmissionStatus.ADMITTED:
             return learnability(solve_rate, self.shape, self.target)
-        return self.bad_format if status is AdmissionStatus.BAD_FORMAT else self.refused
+        if status is AdmissionStatus.BAD_FORMAT:
+            return self.bad_format
+        return self.duplicate if repeats else self.refused
 
     def novelty_bonus(self, status: AdmissionStatus, solve_rate: float, rarity: float) -> float:
         """From 0 to `novelty`, on top of `proposer`; only for a task that is learnable, so that odd junk earns nothing."""

@@ -4,13 +4,13 @@ import pytest
 
 from learner.advantages import make_estimator
 from selfplay.judge import Judged, judge
-from selfplay.propose import DEFERRED, Proposed
+from selfplay.propose import DEFERRED, DUPLICATE, Proposed
 from selfplay.rewards import RewardTable
 from selfplay.shaping import Shaping
 from selfplay.solve import Attempt, Solved
 from tasks.records import Admission, AdmissionStatus, Kind, Origin, Pair, Role, Rollout, Task, Verdict, VerdictStatus
 
-TABLE = RewardTable(right=1.0, wrong=-0.5, ill_formed=-1.0, bad_format=-1.0, refused=-0.5)
+TABLE = RewardTable(right=1.0, wrong=-0.5, ill_formed=-1.0, bad_format=-1.0, refused=-0.5, duplicate=-0.2)
 SHAPED = replace(TABLE, novelty=0.4, partial=0.5)
 
 
@@ -56,6 +56,12 @@ def run(proposals: list[Proposed], tasks: list[Solved]) -> Judged:
 def test_proposers_are_paid_by_the_attempts_at_their_own_task() -> None:
     judged = run([proposed("a"), proposed("b"), proposed("c")], [solved("a", 1), solved("b", 4), solved("c", 0)])
     assert [item.reward for item in judged.proposals] == [0.75, 0.0, 0.0]
+
+
+def test_a_repeat_is_told_from_other_refusals_by_its_reason() -> None:
+    refused = proposed("b", AdmissionStatus.REFUSED)
+    repeat = replace(refused, admission=replace(refused.admission, reason=DUPLICATE))
+    assert [item.reward for item in run([repeat, refused], []).proposals] == [-0.2, -0.5]
 
 
 def test_both_roles_are_compared_only_within_their_own_group() -> None:

@@ -71,6 +71,16 @@ def test_invalid_proposals_may_cost_nothing_by_two_overrides(tmp_path: Path) -> 
     assert [found.solver(status) for status in (RIGHT, WRONG, ILL_FORMED)] == [1.0, -0.5, -1.0]
 
 
+def test_a_repeat_costs_as_much_as_any_refusal_unless_it_has_a_value_of_its_own(tmp_path: Path) -> None:
+    refused = AdmissionStatus.REFUSED
+    for overrides, expected in (((), -0.5), (("reward.refused=-0.2",), -0.2), (("reward.duplicate=0",), 0.0)):
+        assert table(tmp_path, *overrides).proposer(refused, 0.25, repeats=True) == expected
+    own = table(tmp_path, "reward.duplicate=0")
+    assert own.proposer(refused, 0.25) == -0.5
+    assert own.proposer(AdmissionStatus.ADMITTED, 0.25, repeats=True) == 0.75
+    assert own.proposer(AdmissionStatus.BAD_FORMAT, 0.25, repeats=True) == -1.0
+
+
 def test_the_sections_shape_and_extras_reach_the_table(tmp_path: Path) -> None:
     overrides = ("reward.learnability=target", "reward.target=0.25", "reward.novelty=0.5", "reward.partial=0.4")
     found = table(tmp_path, *overrides)

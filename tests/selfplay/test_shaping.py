@@ -12,7 +12,7 @@ from selfplay.solve import Attempt, Solved
 from tasks.arithmetic.family import ArithmeticFamily
 from tasks.records import Admission, AdmissionStatus, Kind, Origin, Pair, Role, Rollout, Task, Verdict, VerdictStatus
 
-TABLE = RewardTable(right=1.0, wrong=-0.5, ill_formed=-1.0, bad_format=-1.0, refused=-0.5)
+TABLE = RewardTable(right=1.0, wrong=-0.5, ill_formed=-1.0, bad_format=-1.0, refused=-0.5, duplicate=-0.2)
 D = Kind.DEDUCTION
 
 
