@@ -5,6 +5,7 @@ actor a UserError, of one line each (the original is its cause). The first failu
 slowest answer.
 """
 
+import asyncio
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -62,6 +63,16 @@ def wait(
             if answered is not None:
                 answered(names[ref])
     return [values[ref] for ref in refs]
+
+
+async def answer(ref: Any, timeout_s: float, what: str, who: str) -> Any:
+    """The value of one reference, for an event loop."""
+    done, _ = await asyncio.wait({asyncio.wrap_future(ref.future())}, timeout=timeout_s)
+    for one in done:
+        one.exception()  # told below, in our words
+    if not done:
+        raise _late(what, timeout_s, [who])
+    return _fetch(ref, 1.0, what, who)
 
 
 def put(value: Any, who: str) -> Any:

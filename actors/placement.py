@@ -4,9 +4,10 @@
 actors ask for exactly that. Making the groups, with a deadline and a message for what does not fit, belongs to cluster/.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ray.util.placement_group import PlacementGroup
 from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
@@ -19,12 +20,39 @@ Bundle = dict[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """A bundle of a group."""
+
+    group: PlacementGroup
+    index: int = 0
+
+
+class Room(Protocol):
+    """Where bundles for further generators come from."""
+
+    def ask(self, name: str) -> Slot:
+        """A group of its own, to be placed once there is room; an autoscaler sees that it is wanted."""
+
+    def is_placed(self, slot: Slot, seconds: float) -> bool:
+        """Waits at most so long."""
+
+    def missing(self) -> str:
+        """What is needed, and what there is."""
+
+    def give_back(self, slot: Slot) -> None: ...
+
+    def doomed(self, slots: Sequence[Slot]) -> list[bool]:
+        """Which of them lie on a node that is to be drained."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
     """Generators spread over nodes, learner ranks packed on few, services anywhere."""
 
-    generators: PlacementGroup  # generators.count bundles
+    generators: Sequence[Slot]  # generators.count
     learner: PlacementGroup  # learner.world_size bundles
     services: PlacementGroup  # the buffer's bundle, then verifiers.count bundles
+    room: Room | None = None  # for generators beyond those; None: their number is fixed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,15 +4,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, cast
 
+from actors.elastic import Growth, RemoteStreaming
 from actors.fleet import Berth
 from actors.learner import LearnerSpec
 from actors.mending import Mending, Told, ignore
-from actors.placement import Placement, actor_env, berth, bundles
+from actors.placement import Placement, Slot, actor_env, berth, bundles
 from actors.proxies import Remote, RemoteBuffers, RemoteGenerators, RemoteLearner, RemoteVerifiers, started
-from actors.streaming import RemoteStreaming
 from configs.schema import RunConfig
 from selfplay.loop import Parts
 from selfplay.pipeline.protocols import StreamingParts
+from selfplay.pipeline.scaling import Orders
 from selfplay.protocols import Telemetry
 from tasks.records import Kind
 
@@ -34,10 +35,15 @@ def remote_parts(config: RunConfig, model_path: str, telemetry: Telemetry, place
 
 
 def remote_streaming_parts(
-    config: RunConfig, model_path: str, telemetry: Telemetry, placement: Placement, told: Told = ignore
+    config: RunConfig,
+    model_path: str,
+    telemetry: Telemetry,
+    placement: Placement,
+    told: Told = ignore,
+    orders: Orders | None = None,
 ) -> StreamingParts:
-    """The same for the asynchronous pipeline."""
-    builders = _builders(config, model_path, placement, told)
+    """The same for the asynchronous pipeline. `orders`: of other numbers of generators, as long as the run goes on."""
+    builders = _builders(config, model_path, placement, told, orders)
     generator, verifier, buffers, learner = started(builders, config.cluster.start_timeout_s)
     return StreamingParts(
         generator=cast(RemoteStreaming, generator),
@@ -48,7 +54,9 @@ def remote_streaming_parts(
     )
 
 
-def _builders(config: RunConfig, model_path: str, placement: Placement, told: Told) -> list[Callable[[], Remote]]:
+def _builders(
+    config: RunConfig, model_path: str, placement: Placement, told: Told, orders: Orders | None = None
+) -> list[Callable[[], Remote]]:
     """Slowest first: generators import vLLM."""
     run = config.run.name or f"s{config.seed}"
     timeout_s, start_timeout_s = config.cluster.call_timeout_s, config.cluster.start_timeout_s
@@ -61,12 +69,14 @@ def _builders(config: RunConfig, model_path: str, placement: Placement, told: To
         seed=config.seed,
         timeout_s=timeout_s,
     )
-    generator_berths = _generator_berths(config, model_path, placement)
+    generator_berth = partial(_generator_berth, config, model_path)
+    generator_berths = [generator_berth(number, slot) for number, slot in enumerate(placement.generators)]
     learner_berths = _learner_berths(config, model_path, placement)
     model = (model_path, config.generators, config.model)
     common: dict[str, Any] = {"run": run, "call_timeout_s": timeout_s, "mending": mending}
     where: dict[str, Any] = {"berths": generator_berths, **common}
-    streaming = partial(RemoteStreaming, *model, config.pipeline, **where)
+    growth = _growth(config, placement, orders, generator_berth)
+    streaming = partial(RemoteStreaming, *model, config.pipeline, growth=growth, **where)
     return [
         streaming if config.pipeline.staleness else partial(RemoteGenerators, *model, **where),
         partial(RemoteVerifiers, berths=verifier_berths, **common),
@@ -75,10 +85,26 @@ def _builders(config: RunConfig, model_path: str, placement: Placement, told: To
     ]
 
 
-def _generator_berths(config: RunConfig, model_path: str, placement: Placement) -> list[Berth]:
+def _growth(
+    config: RunConfig, placement: Placement, orders: Orders | None, generator_berth: Callable[[int, Slot], Berth]
+) -> Growth | None:
+    if placement.room is None or orders is None:
+        return None
+    return Growth(
+        room=placement.room,
+        orders=orders,
+        berth=generator_berth,
+        slots=placement.generators,
+        default=config.generators.count,
+        placement_timeout_s=config.cluster.placement_timeout_s,
+        start_timeout_s=config.cluster.start_timeout_s,
+    )
+
+
+def _generator_berth(config: RunConfig, model_path: str, number: int, slot: Slot) -> Berth:
     env = actor_env(config.generators.threads, model_path)
-    wanted = bundles(config.generators, config.learner, config.verifiers).generators
-    return [berth(f"azr-generator-{i}", bundle, placement.generators, i, env) for i, bundle in enumerate(wanted)]
+    bundle = bundles(config.generators, config.learner, config.verifiers).generators[0]
+    return berth(f"azr-generator-{number}", bundle, slot.group, slot.index, env)
 
 
 def _learner_berths(config: RunConfig, model_path: str, placement: Placement) -> list[Berth]:

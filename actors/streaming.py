@@ -5,8 +5,8 @@
               collect: one call is always open ◀── whatever is done, at the latest after `BEAT_S`, with the health
 
 Invariant: every request that was submitted comes back through `collect` once, or its future fails: with GeneratorDied when
-the process is gone, else with what went wrong. A process that is gone is made anew by the fleet. Who is chosen, how long one
-waits, and which weights a new one gets is the router's business.
+the process is gone, else with what went wrong. A process that is gone is made anew by the fleet (actors.elastic). Who is
+chosen, how long one waits, and which weights one that was made anew gets is the router's business.
 """
 
 import asyncio
@@ -23,15 +23,11 @@ from ray.exceptions import ActorDiedError, ActorUnavailableError, RayError, RayT
 from actors.deadline import RESUME, ActorLost, cause_of_death, first_line
 from actors.engine_loop import EngineLoop
 from actors.engines import make_engine
-from actors.fleet import Berth, Fleet, Life
-from actors.mending import NONE, Fault, Mending
-from actors.proxies import Remote
 from configs.errors import UserError
 from configs.play_sections import ModelSection
-from configs.system_sections import GeneratorsSection, PipelineSection
+from configs.system_sections import GeneratorsSection
 from learner.weights import Publication
 from selfplay.pipeline.protocols import GeneratorDied, Health
-from selfplay.pipeline.router import Router
 from tasks.records import Request, Rollout
 
 BEAT_S = 2.0
@@ -161,21 +157,22 @@ class StreamingProxy:
 
     async def serve(self) -> None:
         while True:
-            try:
-                answers, self._health = await self._actor.collect.remote()
-            except (ActorDiedError, ActorUnavailableError) as error:
-                self._bury(f"died ({cause_of_death(error)})")
-                raise GeneratorDied(self._name) from error
-            except RayTaskError as error:
-                if isinstance(error.cause, UserError):
-                    raise error.cause from None
-                raise UserError(
-                    f"{self._name} failed: {type(error.cause).__name__}: {first_line(error.cause)}; {RESUME}"
-                ) from error
-            except RayError as error:
-                raise UserError(f"{self._name} was lost: {type(error).__name__}: {first_line(error)}; {RESUME}") from error
-            for key, answer in answers:
+            for key, answer in await self._collected():
                 self._settle(self._open.pop(key), answer)
+
+    async def take(self, publication: Publication, timeout_s: float) -> int:
+        """Before anything is asked of it: returns once it has these weights, with the version that it serves then."""
+        self._actor.load.remote(publication)
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self._health.version < publication.manifest.version:
+                    await self._collected()
+        except TimeoutError:
+            raise UserError(
+                f"{self._name} has not taken version {publication.manifest.version} within {timeout_s:g} s; look at its log, "
+                "or raise cluster.call_timeout_s on a slow machine"
+            ) from None
+        return self._health.version
 
     def kill(self, why: str) -> None:
         self._why = why
@@ -186,6 +183,21 @@ class StreamingProxy:
         self._actor = await asyncio.to_thread(self._anew, lost)
         self._dead, self._why, self._outbox = False, "", []
         self._health = Health(name=self._name, version=-1)
+
+    async def _collected(self) -> list[Answer]:
+        try:
+            answers, self._health = await self._actor.collect.remote()
+        except (ActorDiedError, ActorUnavailableError) as error:
+            self._bury(f"died ({cause_of_death(error)})")
+            raise GeneratorDied(f"{self._name} {self._why}") from error
+        except RayTaskError as error:
+            if isinstance(error.cause, UserError):
+                raise error.cause from None
+            what = f"{type(error.cause).__name__}: {first_line(error.cause)}"
+            raise UserError(f"{self._name} failed: {what}; {RESUME}") from error
+        except RayError as error:
+            raise UserError(f"{self._name} was lost: {type(error).__name__}: {first_line(error)}; {RESUME}") from error
+        return list(answers)
 
     def _settle(self, future: asyncio.Future[Rollout], answer: Rollout | UserError) -> None:
         if future.done():
@@ -206,50 +218,3 @@ class StreamingProxy:
         for future in lost:
             if not future.done():
                 future.set_exception(GeneratorDied(self._name))
-
-
-class RemoteStreaming(Remote):
-    """N streaming actors behind one StreamingGenerator; ready like the other parts, then used from one event loop."""
-
-    def __init__(
-        self,
-        model_path: str,
-        generators: GeneratorsSection,
-        model: ModelSection,
-        pipeline: PipelineSection,
-        *,
-        berths: Sequence[Berth],
-        run: str,
-        call_timeout_s: float,
-        mending: Mending = NONE,
-    ) -> None:
-        self._start = (model_path, generators, model, pipeline.swap, call_timeout_s)
-        self._mending = mending
-        life = Life(begin=self._begin, mending=mending)
-        super().__init__(Fleet(StreamingGeneratorActor, berths, run, call_timeout_s, life=life))
-        proxies = {name: StreamingProxy(actor, name, self._anew) for name, actor in self._fleet.handles().items()}
-        self._router = Router(proxies, pipeline)
-
-    def _begin(self, fleet: Fleet, whom: Sequence[int]) -> list[Any]:
-        return fleet.submit("start", [self._start] * len(whom), whom)
-
-    def _anew(self, lost: ActorLost) -> Any:
-        name = lost.who[0]
-        try:
-            self._fleet.mend(lost, list(self._fleet.handles().values()))
-        except ActorLost as final:
-            self._mending.told(Fault(who=(name,), line=f"{name} {final.why or final}; it is gone for good, the others go on"))
-            raise GeneratorDied(name) from final
-        return self._fleet.handles()[name]
-
-    def submit(self, request: Request, oldest: int) -> asyncio.Future[Rollout]:
-        return self._router.submit(request, oldest)
-
-    def load(self, publication: Publication) -> None:
-        self._router.load(publication)
-
-    def health(self) -> Sequence[Health]:
-        return self._router.health()
-
-    async def serve(self) -> None:
-        await self._router.serve()

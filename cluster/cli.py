@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 from typer.exceptions import Abort, TyperException
 
-from cluster import chaos_command, runs_commands
+from cluster import chaos_command, runs_commands, scale_command
 from cluster.arguments import DEFAULT_CONFIG, Config, Json, Overrides, config_and_overrides
 from cluster.console import Show, complain, say
 from cluster.crash import crash_log, user_message
@@ -27,6 +27,7 @@ app = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=N
 
 app.add_typer(runs_commands.app, name="runs")
 app.command()(chaos_command.chaos)
+app.command()(scale_command.scale)
 
 
 def _version(wanted: bool) -> None:

@@ -49,6 +49,7 @@ PANELS = (
     Panel(title="Entropy, gradient norm", gauges=("entropy", "grad_norm")),
     Panel(title="Cut by length", gauges=("truncated",), legend="{{kind}} {{role}}", unit="percentunit"),
     Panel(title="Tokens of an answer", gauges=("length",), legend="{{kind}} {{role}}"),
+    Panel(title="Generators that serve, their requests", gauges=("generators_alive", "generators_in_flight")),
     Panel(title="Clocks", gauges=("global_step", "policy_version")),
 )
 NODE_PANELS = (

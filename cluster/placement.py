@@ -2,16 +2,19 @@
 
 Invariant: either all three groups are there, or none is left and the error says per group and resource what is needed
 and what the cluster has. The groups are removed when the run ends, which also ends any actor still in them.
+
+Generators of an asynchronous run have a group of one bundle each, so that every one of them can leave; they are asked for
+and given back while the run goes on.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import ray
-from ray.util.placement_group import PlacementGroup, placement_group, remove_placement_group
+from ray.util.placement_group import PlacementGroup, placement_group, placement_group_table, remove_placement_group
 
-from actors.placement import Placement
+from actors.placement import Placement, Slot
 from cluster.bundles import Group, groups, total
 from configs.errors import UserError
 from configs.schema import RunConfig
@@ -26,17 +29,67 @@ def placed(config: RunConfig, *, can_grow: bool) -> Iterator[Placement]:
     """
     if not can_grow:
         _refuse_what_cannot_fit(config)
-    wanted = groups(config)
-    made: list[PlacementGroup] = []
+    generators, learner, services = groups(config)
+    room = GroupRoom(config)
     try:
-        for group in wanted:
-            made.append(placement_group(list(group.bundles), strategy=group.strategy, name=f"{config.run.name}-{group.name}"))
-        _wait(config, list(zip(wanted, made, strict=True)))
-        generators, learner, services = made
-        yield Placement(generators=generators, learner=learner, services=services)
+        if config.pipeline.staleness:
+            slots = [room.ask(f"azr-generator-{number}") for number in range(len(generators.bundles))]
+        else:
+            spread = room.reserve(generators)
+            slots = [Slot(group=spread, index=index) for index in range(len(generators.bundles))]
+        packed, anywhere = room.reserve(learner), room.reserve(services)
+        wanted = [*((generators, slot.group) for slot in slots), (learner, packed), (services, anywhere)]
+        _wait(config, wanted)
+        elastic = room if config.pipeline.staleness else None
+        yield Placement(generators=slots, learner=packed, services=anywhere, room=elastic)
     finally:
-        for group_made in made:
-            remove_placement_group(group_made)
+        room.close()
+
+
+class GroupRoom:
+    """Implements `actors.placement.Room`; has made all groups of one run."""
+
+    def __init__(self, config: RunConfig) -> None:
+        self._config = config
+        self._made: list[PlacementGroup] = []
+
+    def reserve(self, group: Group, name: str = "") -> PlacementGroup:
+        label = f"{self._config.run.name}-{name or group.name}"
+        self._made.append(placement_group(list(group.bundles), strategy=group.strategy, name=label))
+        return self._made[-1]
+
+    def ask(self, name: str) -> Slot:
+        generators = groups(self._config)[0]
+        return Slot(group=self.reserve(Group(name=generators.name, strategy="PACK", bundles=generators.bundles[:1]), name))
+
+    def is_placed(self, slot: Slot, seconds: float) -> bool:
+        return bool(slot.group.wait(seconds))
+
+    def missing(self) -> str:
+        """By the sums over all nodes, of which each may have too little."""
+        has = ray.available_resources()
+        return ", ".join(
+            f"{resource} {amount:g} needed, {has.get(resource, 0.0):g} available"
+            for resource, amount in groups(self._config)[0].bundles[0].items()
+        )
+
+    def give_back(self, slot: Slot) -> None:
+        remove_placement_group(slot.group)
+        self._made.remove(slot.group)
+
+    def doomed(self, slots: Sequence[Slot]) -> list[bool]:
+        # Ray has no public way to ask this; its own libraries ask so.
+        draining = ray._private.state.state.get_draining_nodes()
+        return [bool(draining) and _node(slot) in draining for slot in slots]
+
+    def close(self) -> None:
+        while self._made:
+            remove_placement_group(self._made.pop())
+
+
+def _node(slot: Slot) -> str:
+    """Hexadecimal id of the node that the bundle lies on."""
+    return str(placement_group_table(slot.group)["bundles_to_node_id"].get(slot.index, ""))
 
 
 def _refuse_what_cannot_fit(config: RunConfig) -> None:

@@ -26,6 +26,7 @@ from cluster.faults import READY, FaultLog
 from cluster.model_source import check_model
 from cluster.processes import raise_on_stop_signals, undisturbed
 from cluster.run_directory import RunDirectory, open_run
+from cluster.scale import OrderFile
 from configs.errors import ConfigError
 from configs.schema import RunConfig
 from selfplay.items import Item
@@ -215,13 +216,18 @@ def _on_ray(run: RunDirectory, model: str, hub: TelemetryHub, debug: bool) -> It
     from cluster.ray_metrics import RayMetrics
     from cluster.submit import run_metadata
 
-    section = run.config.cluster
-    cpus = total(run.config)["CPU"] + DRIVER_CPUS
+    section, told = run.config.cluster, FaultLog(run.path, hub.warn)
+    orders = OrderFile(run.path, hub.warn)
+    first, most = orders.sizes(run.config) if run.config.pipeline.staleness else (run.config, run.config)
+    cpus = total(most)["CPU"] + DRIVER_CPUS
     with ray_cluster(section, num_cpus=cpus, debug=debug, metadata=run_metadata(run.config)) as cluster:
         say(f"Ray dashboard: {cluster.dashboard_url or 'none'}")
-        with placed(run.config, can_grow=not cluster.started_here) as placement:
-            make = remote_streaming_parts if run.config.pipeline.staleness else remote_parts
-            parts = make(run.config, model, hub, placement, FaultLog(run.path, hub.warn))
+        with placed(first, can_grow=not cluster.started_here) as placement:
+            parts: Parts | StreamingParts
+            if run.config.pipeline.staleness:
+                parts = remote_streaming_parts(run.config, model, hub, placement, told, orders)
+            else:
+                parts = remote_parts(run.config, model, hub, placement, told)
             try:
                 say(READY)
                 actors = ActorTrace(hub.trace, (parts.generator, parts.verifier, parts.learner))

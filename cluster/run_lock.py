@@ -49,7 +49,7 @@ def run_lock(run_dir: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        if _holder_in(path) == me:
+        if holder(run_dir) == me:
             path.unlink()
 
 
@@ -59,10 +59,10 @@ def _take(path: Path, me: Holder) -> None:
             fcntl.flock(file, fcntl.LOCK_EX)  # held for microseconds by whoever has it
             if not _same_file(path, file.fileno()):
                 continue  # its holder ended and removed it between our open and our flock
-            holder = _holder_in(path)
-            if holder is not None and holder != me and holder.alive:
+            other = holder(path.parent)
+            if other is not None and other != me and other.alive:
                 raise UserError(
-                    f"run directory {path.parent} is being written by process {holder.pid} on {holder.host}; "
+                    f"run directory {path.parent} is being written by process {other.pid} on {other.host}; "
                     f"wait for it, end it, or choose another run.name (if that machine is gone, delete {path})"
                 )
             file.truncate(0)
@@ -78,10 +78,10 @@ def _same_file(path: Path, descriptor: int) -> bool:
         return False
 
 
-def _holder_in(path: Path) -> Holder | None:
+def holder(run_dir: Path) -> Holder | None:
     """Who the lock names; None when it is not there or was cut off while being written (its writer is dead then)."""
     try:
-        fields = json.loads(path.read_text())
+        fields = json.loads((run_dir / "lock").read_text())
         return Holder(host=str(fields["host"]), pid=int(fields["pid"]), started=float(fields["started"]))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None

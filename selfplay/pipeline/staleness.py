@@ -28,7 +28,7 @@ def pause_scalars(before: Mapping[str, Health], now: Sequence[Health], step_s: f
 
     They come with the generators' answers, so that the pause of a swap may be told one step late.
     """
-    pairs = [(before.get(item.name), item) for item in now if item.alive]
+    pairs = [(_earlier(before.get(item.name), item), item) for item in now if item.alive]
     pause_s = [item.pause_s - (old.pause_s if old else 0.0) for old, item in pairs]
     drain_s = [item.drain_s - (old.drain_s if old else 0.0) for old, item in pairs]
     swaps = sum(item.swaps - (old.swaps if old else 0) for old, item in pairs)
@@ -41,6 +41,11 @@ def pause_scalars(before: Mapping[str, Health], now: Sequence[Health], step_s: f
     if swaps:
         scalars |= {"generators/pause_s": sum(pause_s) / swaps, "generators/drain_s": sum(drain_s) / swaps}
     return scalars
+
+
+def _earlier(old: Health | None, now: Health) -> Health | None:
+    """None where it is another process of the same name by now, which counts from 0."""
+    return old if old is not None and old.swaps <= now.swaps and old.pause_s <= now.pause_s else None
 
 
 def _lags(item: Trajectory, version: int) -> list[int]:

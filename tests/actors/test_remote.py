@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from ray.util.placement_group import placement_group, remove_placement_group
 
-from actors.placement import Placement, bundles
+from actors.placement import Placement, Slot, bundles
 from actors.remote import remote_parts
 from configs.schema import RunConfig
 from tasks.records import Kind, Request
@@ -32,7 +32,8 @@ def test_every_part_starts_in_its_bundle_and_weights_flow(
     )
     wanted = bundles(config.generators, config.learner, config.verifiers)
     groups = [placement_group(list(part)) for part in (wanted.generators, wanted.learner, wanted.services)]
-    placement = Placement(generators=groups[0], learner=groups[1], services=groups[2])
+    slots = [Slot(group=groups[0], index=index) for index in range(len(wanted.generators))]
+    placement = Placement(generators=slots, learner=groups[1], services=groups[2])
     parts = remote_parts(config, str(tiny_model), Records(), placement)
     try:
         publication = parts.learner.publish(4)

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 import ray
 
+from actors.elastic import RemoteStreaming
 from actors.engine_loop import EngineLoop
 from actors.fleet import Berth
 from actors.proxies import started
 from actors.simulated_engine import SimulatedEngine, length
-from actors.streaming import RemoteStreaming
 from configs.play_sections import ModelSection
 from configs.system_sections import GeneratorsSection, PipelineSection, SimulatedSection
 from learner.weights import Publication, WeightManifest

@@ -180,18 +180,27 @@ def streaming() -> type[FakeStreaming]:
     return FakeStreaming
 
 
+@pytest.fixture(scope="session")
+def jump() -> Callable[..., Any]:
+    return run_jumping
+
+
 Play = Callable[..., Outcome]
 
 
 @pytest.fixture(scope="session")
 def play(build_parts: Callable[[], Parts], family: ArithmeticFamily) -> Play:
-    """Plays a whole run on the jumping clock. `generators`: from a synchronous fake to named streaming ones."""
+    """Plays a whole run on the jumping clock. `generators`: from a synchronous fake to named streaming ones.
+
+    `meanwhile`: what happens to the router that has them, as long as the run goes on.
+    """
 
     def build(
         config: RunConfig,
         run_dir: Path,
         generators: Callable[[Generator], Mapping[str, StreamingGenerator]],
         seconds: Mapping[str, float] | None = None,
+        meanwhile: Callable[[Router], Coroutine[Any, Any, None]] | None = None,
     ) -> Outcome:
         parts, learner, trained, ends = build_parts(), FakeWeights(), list[Trained](), list[float]()
         parts = replace(parts, buffers=TaskBuffers([Kind(name) for name in config.family.kinds], 1000, family_traits(family)))
@@ -221,9 +230,12 @@ def play(build_parts: Callable[[], Parts], family: ArithmeticFamily) -> Play:
             events.rewind(0)
             events.begin(0, publication.manifest.fingerprint)
             async with asyncio.TaskGroup() as group:
-                serving = group.create_task(fleet.serve())
+                beside = [group.create_task(fleet.serve())]
+                if meanwhile is not None:
+                    beside.append(group.create_task(meanwhile(fleet)))
                 await pipeline.run()
-                serving.cancel()
+                for task in beside:
+                    task.cancel()
             accounts.rest_dropped("run_over")
             return pipeline.credits
 
