@@ -1,4 +1,4 @@
-"""`azr scale` on runs that go on, with every part real: generators come and go, speed follows, and nothing is lost."""
+"""`azr scale` on runs that go on, with every part real: generators come and go, and nothing is lost."""
 
 import json
 import os
@@ -8,7 +8,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import pytest
@@ -107,29 +106,3 @@ def test_scaling_from_one_to_three_and_back_loses_nothing_and_holds_for_a_resume
     assert {line["scalars"]["generators/alive"] for line in steps(run)[done:]} == {2}, "the order holds for a resume"
     audit = azr("audit", str(run))
     assert (audit["lost"], audit["duplicated"], audit["status"]) == (0, 0, "finished")
-
-
-def test_throughput_follows_the_number_of_simulated_generators(train: Start, tmp_path: Path) -> None:
-    run = tmp_path / "smoke-s0"
-    running = train(
-        "generators.engine=simulated", "generators.simulated.step_s=0.1", "generators.max_num_seqs=4", "pipeline.in_flight=8",
-        "pipeline.staleness=2", "run.steps=100000", "run.checkpoint_every=100000", "evaluation.every=100000",
-        "evaluation.max_tokens=1", "solver.max_tokens=8", "proposer.max_tokens=8",
-    )  # fmt: skip
-
-    def step_s(count: int) -> float:
-        last = after(run, count, running)
-        return fmean(line["scalars"]["time/step"] for line in steps(run)[last - count + 2 : last])
-
-    after(run, 2, running)
-    one = step_s(6)
-    azr("scale", "3", str(run))
-    three = step_s(12)
-    azr("scale", "1", str(run))
-    one_again = step_s(6)
-    stopped(running)
-    # Three times as fast is the plan where generators are the bottleneck; a busy machine has a share in every step.
-    assert 1.8 < one / three < 3.6, (one, three, one_again)
-    assert 1.8 < one_again / three < 3.6, (one, three, one_again)
-    audit = azr("audit", str(run))
-    assert (audit["lost"], audit["duplicated"]) == (0, 0)
