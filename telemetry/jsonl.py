@@ -11,8 +11,11 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from itertools import groupby
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
+
+import msgspec
 
 from telemetry.records import AttemptRow, EvalRow, Phase, ProposalRow, StepRecord, TaskRow
 
@@ -22,6 +25,10 @@ TABLES = ("proposals", "attempts", "tasks", "evals")
 FILES = (*TABLES, STEPS)
 ROW_TYPES: Mapping[str, type[Row]] = {"proposals": ProposalRow, "attempts": AttemptRow, "tasks": TaskRow, "evals": EvalRow}
 COLUMNS: Mapping[str, tuple[str, ...]] = {name: tuple(field.name for field in fields(row)) for name, row in ROW_TYPES.items()}
+# Thousands of rows a step: what holds for a whole table is found once.
+_VALUES = {name: attrgetter(*columns) for name, columns in COLUMNS.items()}
+_FLOATS = {name: tuple(field.name for field in fields(row) if "float" in str(field.type)) for name, row in ROW_TYPES.items()}
+_encode = msgspec.json.Encoder().encode
 BEFORE_ALL = -1  # the global step of a run from which nothing is kept
 
 
@@ -96,7 +103,7 @@ class JsonlSink:
         paths = {name: base / f"{name}.jsonl" for name in FILES}
         for path in paths.values():
             rewind(path, last_step)
-        self._files = {name: path.open("a", encoding="utf-8", errors="backslashreplace") for name, path in paths.items()}
+        self._files = {name: path.open("ab") for name, path in paths.items()}
 
     def write(self, record: StepRecord) -> None:
         for name, rows in rows_of(record).items():
@@ -110,15 +117,26 @@ class JsonlSink:
 
     def _append(self, name: str, lines: list[dict[str, object]]) -> None:
         file = self._files[name]
-        file.write("".join(json.dumps(line, allow_nan=False, ensure_ascii=False) + "\n" for line in lines))
+        file.write(b"".join(_as_json(line) + b"\n" for line in lines))
         file.flush()
+
+
+def _as_json(line: dict[str, object]) -> bytes:
+    try:
+        return _encode(line)
+    except UnicodeEncodeError:  # a lone surrogate, which model text may hold
+        return json.dumps(line, allow_nan=False, ensure_ascii=False).encode("utf-8", "backslashreplace")
 
 
 def row_dict(table: str, row: Row, global_step: int) -> dict[str, object]:
     """A table row as it stands in JSON."""
-    values = {name: getattr(row, name) for name in COLUMNS[table]}
-    finite = {name: None if isinstance(value, float) and not math.isfinite(value) else value for name, value in values.items()}
-    return {"global_step": global_step, **finite}
+    values: dict[str, object] = {"global_step": global_step}
+    values.update(zip(COLUMNS[table], _VALUES[table](row), strict=True))
+    for name in _FLOATS[table]:
+        value = values[name]
+        if isinstance(value, float) and not math.isfinite(value):
+            values[name] = None
+    return values
 
 
 def step_dict(record: StepRecord) -> dict[str, object]:
