@@ -117,11 +117,12 @@ class JsonlSink:
 
     def _append(self, name: str, lines: list[dict[str, object]]) -> None:
         file = self._files[name]
-        file.write(b"".join(_as_json(line) + b"\n" for line in lines))
+        file.write(b"".join(as_json(line) + b"\n" for line in lines))
         file.flush()
 
 
-def _as_json(line: dict[str, object]) -> bytes:
+def as_json(line: dict[str, object]) -> bytes:
+    """A line of an event file, without its end."""
     try:
         return _encode(line)
     except UnicodeEncodeError:  # a lone surrogate, which model text may hold

@@ -4,12 +4,11 @@ It holds its streams from the start, so that the caller may point sys.stdout els
 between the lines. Does not: say the last line of the run (the command does).
 """
 
-import json
 from collections.abc import Mapping
 from typing import TextIO
 
 from telemetry.alarms import Changes
-from telemetry.jsonl import step_dict
+from telemetry.jsonl import as_json, step_dict
 from telemetry.records import StepRecord
 
 
@@ -25,7 +24,7 @@ class PlainView:
 
     def write(self, record: StepRecord) -> None:
         if self._steps:
-            _say(self._steps, json.dumps(step_dict(record), allow_nan=False))
+            _say(self._steps, as_json(step_dict(record)).decode())
 
     def progress(self, phase: str, done: int, total: int) -> None:
         pass
