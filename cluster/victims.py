@@ -30,6 +30,7 @@ SANDBOX_MODULE = "verifier.sandbox.server"
 SHARED_MEMORY = Path("/dev/shm")
 TICK_S = 0.25
 GRACE_S = 120.0  # for what belongs to an ended driver to end by itself
+KILL_S = 30.0  # for what was killed to end
 
 
 def adopt_orphans() -> None:
@@ -50,12 +51,13 @@ def left_behind(grace_s: float = GRACE_S) -> list[str]:
     while (living := _living()) and time.monotonic() < until:
         time.sleep(TICK_S)
     names = [_title(process) for process in living]
-    while living := _living():
+    until = time.monotonic() + KILL_S
+    while (living := _living()) and time.monotonic() < until:
         for process in living:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         time.sleep(TICK_S)
-    return names
+    return names + [f"{_title(process)}, which kill -9 has not ended within {KILL_S:g} s" for process in living]
 
 
 def wake(processes: Sequence[psutil.Process]) -> None:

@@ -1,5 +1,6 @@
 """Fixtures that more than one folder of tests uses."""
 
+import logging
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,3 +33,20 @@ def shared_data() -> Iterator[Path]:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"real data is absent: {SHARED_DATA}")
     return SHARED_DATA
+
+
+@pytest.fixture(scope="module")
+def ray_cluster() -> Iterator[None]:
+    """A local Ray of its own, ended with the module: others start theirs by the program's own code."""
+    import ray  # most tests do without it
+
+    from cluster.patience import patiently
+
+    patiently(
+        lambda: ray.init(
+            address="local", num_cpus=4, include_dashboard=False, object_store_memory=200 * 2**20, log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
+    )  # fmt: skip
+    yield
+    ray.shutdown()

@@ -1,21 +1,18 @@
 """A tiny random Qwen2 with a character tokenizer, a vLLM engine per module, and requests to ask of them."""
 
 import gc
-import logging
 import string
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import ray
 import torch
 from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
 
 from actors.fleet import Berth
 from actors.placement import berth
 from actors.vllm_engine import VllmEngine
-from cluster.patience import patiently
 from configs.system_sections import GeneratorsSection
 from learner.weights import Publication, pack
 from tasks.records import Kind, Request, Role
@@ -102,19 +99,6 @@ def make_requests() -> Callable[..., list[Request]]:
         ]  # fmt: skip
 
     return build
-
-
-@pytest.fixture(scope="module")
-def ray_cluster() -> Iterator[None]:
-    """A local Ray of its own, ended with the module: others start theirs by the program's own code."""
-    patiently(
-        lambda: ray.init(
-            address="local", num_cpus=4, include_dashboard=False, object_store_memory=200 * 2**20, log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-    )  # fmt: skip
-    yield
-    ray.shutdown()
 
 
 @pytest.fixture(scope="session")

@@ -21,8 +21,9 @@ from configs.play_sections import ModelSection
 from configs.schema import RunConfig
 from configs.system_sections import GeneratorsSection, PipelineSection, SimulatedSection
 from learner.weights import Publication
-from selfplay.pipeline.scaling import Change, Order
+from selfplay.pipeline.scaling import Change
 from tasks.records import Request, Rollout
+from tests.selfplay.pipeline.fake_orders import FakeOrders
 
 pytestmark = pytest.mark.slow
 
@@ -31,25 +32,14 @@ Publish = Callable[[int], Publication]
 DEADLINE_S = 240.0
 
 
-class FakeOrders:
-    def __init__(self) -> None:
-        self.order: Order | None = None
-        self.told: list[Change] = []
+async def said(orders: FakeOrders, this: Callable[[Change], bool]) -> None:
+    await orders.said(this, DEADLINE_S)
 
-    def newest(self) -> Order | None:
-        return self.order
 
-    def tell(self, change: Change) -> None:
-        self.told.append(change)
-
-    async def carried_out(self, number: int) -> None:
-        self.order = Order(number=number, asked=time.time())
-        await self.said(lambda change: change.asked == self.order.asked and change.state == "done")  # type: ignore[union-attr]
-
-    async def said(self, this: Callable[[Change], bool]) -> None:
-        async with asyncio.timeout(DEADLINE_S):
-            while not any(this(change) for change in self.told):
-                await asyncio.sleep(0.1)
+async def carried_out(orders: FakeOrders, number: int) -> None:
+    orders.ask(number)
+    asked = orders.order.asked if orders.order else 0.0
+    await said(orders, lambda change: change.asked == asked and change.state == "done")
 
 
 class Scene:
@@ -113,16 +103,16 @@ def test_generators_join_with_the_newest_weights_and_leave_with_their_process_an
         remote.load(put(publish(1)))
         remote.load(put(publish(2)))
         before = [remote.submit(request, 1) for request in make_requests(48, max_tokens=60)]
-        await orders.carried_out(3)
+        await carried_out(orders, 3)
         counts = [len(remote.health()), groups()]
         joined = [remote.submit(request, 2) for request in make_requests(48, prefix="again ")]
         first = list(await asyncio.gather(*before))
         await asyncio.sleep(0)
         late = [remote.submit(request, 2) for request in make_requests(48, max_tokens=60, prefix="late ")]
-        await orders.carried_out(1)
+        await carried_out(orders, 1)
         counts += [len(remote.health()), groups()]
         second = list(await asyncio.gather(*joined, *late))
-        await orders.carried_out(2)  # under a name that was there before
+        await carried_out(orders, 2)  # under a name that was there before
         await asyncio.gather(*[remote.submit(request, 2) for request in make_requests(16, prefix="more ")])
         return first, second, counts
 
@@ -145,10 +135,10 @@ def test_one_that_finds_no_room_says_what_is_missing_and_joins_when_there_is_som
 
     async def work() -> None:
         scene.remote.load(put(publish(1)))
-        scene.orders.order = Order(number=2, asked=time.time())
-        await scene.orders.said(lambda change: change.state == "short")
+        scene.orders.ask(2)
+        await said(scene.orders, lambda change: change.state == "short")
         remove_placement_group(hog)
-        await scene.orders.said(lambda change: change.state == "done")
+        await said(scene.orders, lambda change: change.state == "done")
 
     scene.served(work)
     assert any("CPU 0.25 needed, 0.1 available" in change.line for change in scene.orders.told)
@@ -188,7 +178,7 @@ def test_a_generator_of_a_node_that_is_to_be_drained_is_replaced_on_another(
         in_an_hour_ms = (time.time_ns() // 10**6) + 3_600_000
         accepted, why = GcsClient(address=two_nodes.address).drain_node(node, reason, "a test", in_an_hour_ms)
         assert accepted, why
-        await scene.orders.said(lambda change: "azr-generator-0 has ended" in change.line)
+        await said(scene.orders, lambda change: "azr-generator-0 has ended" in change.line)
         return list(await asyncio.gather(*answers, *[scene.remote.submit(one, 1) for one in make_requests(8)]))
 
     try:

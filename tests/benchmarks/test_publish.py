@@ -1,28 +1,11 @@
 """The publication benchmark: its arithmetic on numbers made by hand, and one real publication over its floor."""
 
-import logging
-from collections.abc import Iterator
-
 import pytest
-import ray
 import torch
 from torch.nn import Linear, Sequential
 
 from benchmarks.publish import Copies, Side, compare, measure, section_of, shares, summarise
-from cluster.patience import patiently
 from configs.errors import UserError
-
-
-@pytest.fixture(scope="module")
-def local_ray() -> Iterator[None]:
-    patiently(
-        lambda: ray.init(
-            address="local", num_cpus=2, include_dashboard=False, object_store_memory=200 * 2**20, log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
-    )  # fmt: skip
-    yield
-    ray.shutdown()
 
 
 def test_ratios_are_taken_within_a_round_before_their_median() -> None:
@@ -75,7 +58,7 @@ def test_a_size_that_is_no_model_is_one_line(size: str) -> None:
 
 
 @pytest.mark.slow
-def test_the_floor_moves_every_byte(local_ray: None) -> None:
+def test_the_floor_moves_every_byte(ray_cluster: None) -> None:
     source, target = (Sequential(Linear(5, 7), Linear(7, 3, bias=False)) for _ in range(2))
     copies = Copies(source, target)
     assert copies.num_bytes == 4 * (5 * 7 + 7 + 7 * 3)
@@ -85,7 +68,7 @@ def test_the_floor_moves_every_byte(local_ray: None) -> None:
 
 
 @pytest.mark.slow
-def test_a_real_publication_is_measured_over_its_floor(local_ray: None) -> None:
+def test_a_real_publication_is_measured_over_its_floor(ray_cluster: None) -> None:
     found = compare("32x1", 2)
     assert found["publication_over_floor"] >= max(found["learner_over_floor"], found["generator_over_floor"]) > 0
     assert min(found["fingerprints_over_floor"], found["pause_over_publication"]) > 0

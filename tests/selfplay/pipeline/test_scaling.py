@@ -13,12 +13,13 @@ from configs.play_sections import BuffersSection, SolverSection
 from configs.schema import RunConfig
 from configs.system_sections import PipelineSection, RunSection
 from selfplay.pipeline.router import Router
-from selfplay.pipeline.scaling import Change, Order, Scaling, Waits
+from selfplay.pipeline.scaling import Scaling, Waits
 from selfplay.simulation.engine import Speed
 from selfplay.simulation.latencies import Game, Latencies, Work
 from selfplay.simulation.model import Model
 from selfplay.simulation.parts import SimulatedGenerator
 from tasks.records import Kind, Request, Role
+from tests.selfplay.pipeline.fake_orders import FakeOrders
 
 JOIN_S, LEAVE_S = 10.0, 3.0
 
@@ -62,24 +63,6 @@ class FakeElastic:
 
     async def doomed(self) -> Set[int]:
         return set(self.leaves)
-
-
-class FakeOrders:
-    def __init__(self) -> None:
-        self.order: Order | None = None
-        self.told: list[Change] = []
-
-    def newest(self) -> Order | None:
-        return self.order
-
-    def tell(self, change: Change) -> None:
-        self.told.append(change)
-
-    def ask(self, number: int) -> None:
-        self.order = Order(number=number, asked=(self.order.asked if self.order else 0.0) + 1.0)
-
-    def ends(self) -> list[tuple[str, int]]:
-        return [(change.state, change.serving) for change in self.told if change.state != "going_on"]
 
 
 def scaled(
