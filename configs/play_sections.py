@@ -24,6 +24,9 @@ class StandInSection(Section):
     solve_weights: dict[KindName, float] = Field(
         {}, description="How often a kind's answers are shown, by kind, beside the usual; 1 where not named."
     )
+    propose_weights: dict[KindName, float] = Field(
+        {}, description="How often a kind's proposals are shown, by kind, beside the usual; 1 where not named."
+    )
     known_share: float = Field(
         1, gt=0, le=1, description="Share of the tasks (by fingerprint) whose answers it shows; the others are left to learn."
     )
@@ -36,10 +39,11 @@ class StandInSection(Section):
     cache: str = Field("~/.cache/absolute-zero-ray", description="Where warm-started models are kept, by recipe fingerprint.")
 
     @model_validator(mode="after")
-    def _answers_of_every_kind_are_shown(self) -> Self:
-        for kind, weight in self.solve_weights.items():
-            if weight <= 0:
-                raise ValueError(f"solve_weights.{kind} must be above 0, got {weight}: an answer never seen is never given")
+    def _every_format_is_shown(self) -> Self:
+        for name, weights in (("solve_weights", self.solve_weights), ("propose_weights", self.propose_weights)):
+            for kind, weight in weights.items():
+                if weight <= 0:
+                    raise ValueError(f"{name}.{kind} must be above 0, got {weight}: a format never seen is never written")
         return self
 
     @model_validator(mode="after")

@@ -111,11 +111,10 @@ class ExampleSource:
         self._verifier = verifier
         self._references = config.proposer.references
         kinds = [Kind(name) for name in config.family.kinds]
-        weights = config.model.stand_in.solve_weights
+        stand_in = config.model.stand_in
+        weights = {Role.SOLVE: stand_in.solve_weights, Role.PROPOSE: stand_in.propose_weights}
         self._formats = {
-            (kind, role): share * (weights.get(kind.value, 1.0) if role is Role.SOLVE else 1.0)
-            for (kind, role), share in MIX.items()
-            if kind in kinds
+            (kind, role): share * weights[role].get(kind.value, 1.0) for (kind, role), share in MIX.items() if kind in kinds
         }
         self._ready: deque[Example] = deque()
         self._limit = config.model.stand_in.examples

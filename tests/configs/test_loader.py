@@ -74,6 +74,7 @@ def test_the_journals_run_is_what_the_journals_ran() -> None:
         ("seed.x=1", ["seed is a single value"]),
         ("run.name=a/b", ["run.name must be a plain name", "got a/b"]),
         ("model.stand_in.solve_weights={induction: 0}", ["solve_weights.induction must be above 0, got 0"]),
+        ("model.stand_in.propose_weights={induction: -1}", ["propose_weights.induction must be above 0, got -1"]),
         ("model.stand_in.hidden_size=129", ["model.stand_in.hidden_size must be", "got 129"]),
         ("proposer.max_tokens=900", ["generators.max_model_len must exceed every max_tokens", "900"]),
         ("learner.lr=[1", ["learner.lr=[1", "bad YAML"]),

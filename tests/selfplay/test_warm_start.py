@@ -188,3 +188,13 @@ def test_a_kind_s_answers_are_shown_as_often_as_weighted(family: ArithmeticFamil
     patterns, problems = (sum(prompt.startswith(word) for prompt in prompts) for word in ("Pattern", "Calculate"))
     shown = MIX[Kind.INDUCTION, Role.SOLVE] / MIX[Kind.DEDUCTION, Role.SOLVE]
     assert patterns / problems == pytest.approx(0.25 * shown, rel=0.25)
+
+
+def test_a_kind_s_proposals_are_shown_as_often_as_weighted(family: ArithmeticFamily, verifier: FamilyVerifier) -> None:
+    weights = StandInSection(propose_weights={"induction": 4})
+    drawn, rng = source(family, CountingVerifier(verifier), RunConfig(model=ModelSection(stand_in=weights))), random.Random(0)
+    prompts = [drawn.draw(rng)[0] for _ in range(3000)]
+    words = {Kind.DEDUCTION: "calculate", Kind.ABDUCTION: "find", Kind.INDUCTION: "pattern"}
+    shown = {kind: sum(prompt.startswith(f"Propose {word}") for prompt in prompts) for kind, word in words.items()}
+    assert shown[Kind.INDUCTION] / shown[Kind.DEDUCTION] == pytest.approx(4, rel=0.25)
+    assert shown[Kind.ABDUCTION] / shown[Kind.DEDUCTION] == pytest.approx(1, rel=0.25)
