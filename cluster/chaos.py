@@ -39,6 +39,7 @@ from configs.loader import load_config
 from configs.schema import RunConfig
 from selfplay.audit import FINISHED, Balance, audit
 from selfplay.checkpoint import Checkpoints
+from telemetry.same_curve import first_difference
 from telemetry.status import live_status, read_status
 
 # Before the user's own: what hangs is noticed in a test's time, and nobody is given up for what chaos did.
@@ -53,13 +54,14 @@ STOP_S = 90.0  # for the driver to end when chaos is interrupted
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """`every_s`: the mean of the pauses; `kills`: at most so many, 0: as many as there is time for."""
+    """`every_s`: the mean of the pauses; `kills`: at most so many, 0: no limit; `against`: an undisturbed run of the same."""
 
     minutes: float
     seed: int
     roles: tuple[str, ...]
     every_s: float
     kills: int
+    against: Path | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -82,10 +84,12 @@ class Outcome:
 
 
 def chaos(config: str, overrides: Sequence[str], plan: Plan, *, as_json: bool) -> int:
-    """1 where the run is not finished, or anything was lost, duplicated or left behind."""
+    """1 where the run is not finished, its curve is not the undisturbed one, or anything was lost, duplicated or left."""
     unknown = sorted(set(plan.roles) - set(ROLES))
     if unknown:
         raise ConfigError(f"--roles must be of {', '.join(ROLES)}, got {', '.join(unknown)}")
+    if plan.against is not None and not (plan.against / "telemetry").is_dir():
+        raise UserError(f"--against must be a run directory, got {plan.against}; `azr runs` lists them")
     name = f"chaos-{time.strftime('%Y%m%d-%H%M%S')}-s{plan.seed}"
     given = [*DEADLINES, f"run.name={name}", *overrides, "cluster.address=local"]
     loaded = load_config(config, given)
@@ -250,7 +254,10 @@ def _tell(config: RunConfig, run_dir: Path, plan: Plan, outcome: Outcome, as_jso
     balance = audit(run_dir, live_status(status), found[1] if found else None)
     steps = found[1].step if found else 0
     finished = live_status(status) == FINISHED
+    differs = first_difference(plan.against, run_dir) if plan.against else ""
     _show(plan, outcome, balance, steps, config.run.steps)
+    if plan.against:
+        say(f"not the curve of {plan.against}: {differs}" if differs else f"the curve of {plan.against}, bit for bit")
     for orphan in outcome.orphans:
         complain(f"left behind: {orphan}")
     if outcome.temporary:
@@ -267,11 +274,12 @@ def _tell(config: RunConfig, run_dir: Path, plan: Plan, outcome: Outcome, as_jso
                 "duplicated": len(balance.duplicated),
                 "orphans": len(outcome.orphans),
                 "finished": finished,
+                "differs": differs if plan.against else None,
                 "run": str(run_dir),
                 "seed": plan.seed,
             }
         )
-    return int(not (finished and balance.holds and not outcome.orphans))
+    return int(not (finished and balance.holds and not outcome.orphans and not differs))
 
 
 def _show(plan: Plan, outcome: Outcome, balance: Balance, steps: int, asked: int) -> None:

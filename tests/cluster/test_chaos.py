@@ -11,9 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from cluster.chaos import ChaosRun, Plan
+from cluster.chaos import ChaosRun, Plan, chaos
 from cluster.faults import FILE, FaultLog, read_faults
 from cluster.victims import DRIVER, ROLES, processes_of, segments, unowned
+from configs.errors import UserError
 
 PROJECT = Path(__file__).resolve().parents[2]
 LEAVES_AN_ORPHAN = """
@@ -92,6 +93,12 @@ def test_losses_are_warned_of_and_outlive_a_kill_in_the_middle_of_a_line(tmp_pat
         (["azr-buffers"], 2.5),
     ]
     assert list(read_faults(tmp_path / "none")) == []
+
+
+def test_what_is_no_run_to_compare_with_is_one_line_before_anything_starts(tmp_path: Path) -> None:
+    against = Plan(minutes=1.0, seed=0, roles=ROLES, every_s=1.0, kills=0, against=tmp_path / "none")
+    with pytest.raises(UserError, match=rf"--against must be a run directory, got {tmp_path}/none"):
+        chaos("smoke", [], against, as_json=False)
 
 
 @pytest.mark.slow
