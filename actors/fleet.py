@@ -82,6 +82,7 @@ class Fleet:
         self._history = History(life.changes if life else ())
         self._budget = Budget(life.mending.restarts if life else 0)
         self._lock = threading.RLock()  # held by calls that change an actor, and by who makes one anew
+        self._guard = threading.Lock()  # held while actors are exchanged: `close` does not wait for who makes one anew
         self._num_spawned, self._closed = 0, False
         self._actors: list[Any] = []
         for berth in berths:
@@ -146,6 +147,8 @@ class Fleet:
             whom = [index for index, name in enumerate(self.names) if name in lost.who]
             if self._life is None or not whom:
                 raise lost
+            if self._closed:
+                raise lost
             if not any(self._actors[index] is seen[index] for index in whom if index < len(seen)):
                 return
             begun = time.monotonic()
@@ -161,11 +164,11 @@ class Fleet:
 
     def close(self) -> None:
         """Asks each actor to release what it holds, then ends its process. Safe to call again and for dead actors."""
-        self._closed = True
-        if not self._actors or not ray.is_initialized():
-            self._actors = []
+        with self._guard:
+            self._closed = True
+            actors, self._actors = self._actors, []
+        if not actors or not ray.is_initialized():
             return
-        actors, self._actors = self._actors, []
         asked = [actor.close.remote() for actor in actors]
         ray.wait(asked, num_returns=len(asked), timeout=GRACE_S)
         left = _end(self.names, actors)
@@ -219,15 +222,17 @@ class Fleet:
 
     def _make_anew(self, whom: Sequence[int], life: Life) -> None:
         names = [self.names[index] for index in whom]
-        left = _end(names, [self._actors[index] for index in whom])
+        lost = self._actors
+        left = _end(names, [lost[index] for index in whom]) if lost else []
         if left:
             raise UserError(f"{', '.join(left)} cannot be ended within {END_TIMEOUT_S:g} s; look at its node")
-        if self._closed:
-            raise UserError(f"{', '.join(names)} is not made anew: the run has ended")
-        for index in whom:
-            self._num_spawned += 1  # a dead actor's name is given free later than its death is told
-            berth = self._berths[index]
-            self._actors[index] = self._spawn(berth, f"{berth.name}@{self._run}+{self._num_spawned}")
+        with self._guard:
+            if self._closed:
+                raise UserError(f"{', '.join(names)} is not made anew: the run has ended")
+            for index in whom:
+                self._num_spawned += 1  # a dead actor's name is given free later than its death is told
+                berth = self._berths[index]
+                self._actors[index] = self._spawn(berth, f"{berth.name}@{self._run}+{self._num_spawned}")
         wait(life.begin(self, whom), life.mending.start_timeout_s, "start", names)
         for method, args in self._history.calls:
             wait(self.submit(method, [args] * len(whom), whom), self._call_timeout_s, method, names)

@@ -185,3 +185,15 @@ def test_one_death_too_many_within_the_hour_ends_the_run_with_the_key_to_raise(l
     fleet, _ = lasting
     with pytest.raises(UserError, match=r"^azr-test-\d died in die .*made anew 2 times within the hour \(cluster\.restarts\)"):
         fleet.all("die")
+
+
+@pytest.mark.slow
+def test_a_fleet_that_is_closed_while_an_actor_is_lost_makes_none_anew(ray_cluster: None, make_berth: MakeBerth) -> None:
+    fleets: list[Fleet] = []
+    mending = Mending(restarts=2, start_timeout_s=120.0, told=lambda fault: fleets[0].close())
+    life = Life(begin=lambda fleet, whom: fleet.submit("pid", [()] * len(whom), whom), mending=mending)
+    fleets.append(Fleet(shell_class(), [make_berth("azr-closing")], "closing", 30.0, life=life))
+    pids = fleets[0].gather(fleets[0].submit("pid", [()]), "pid", 240.0)
+    os.kill(pids[0], signal.SIGKILL)
+    with pytest.raises(UserError, match=r"^azr-closing is not made anew: the run has ended$"):
+        fleets[0].first("pid")
