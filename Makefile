@@ -37,7 +37,7 @@ check: setup ## format, lint, types, fast tests: the gate
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" --hypothesis-profile=quick
 
 format: setup
 	$(BIN)/ruff format .

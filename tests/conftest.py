@@ -13,6 +13,7 @@ from verifier.verifier import FamilyVerifier
 
 # A busy machine is not a bug: properties have no deadline, and examples are the same in every run.
 settings.register_profile("repeatable", deadline=None, derandomize=True)
+settings.register_profile("quick", deadline=None, derandomize=True, max_examples=20)  # `make check`
 settings.load_profile("repeatable")
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -51,6 +51,7 @@ def sampled(rollouts: Sequence[Rollout]) -> list[tuple[tuple[int, ...], tuple[fl
     return [(rollout.completion_ids, rollout.logprobs) for rollout in rollouts]
 
 
+@pytest.mark.slow
 def test_after_each_load_greedy_outputs_equal_those_of_transformers(
     engine: Engine, publish: Publish, make_model: Callable[[int], Any], make_requests: MakeRequests
 ) -> None:
@@ -62,6 +63,7 @@ def test_after_each_load_greedy_outputs_equal_those_of_transformers(
         assert worst_logprob_difference(model, rollouts) <= 1e-4
 
 
+@pytest.mark.slow
 def test_sampled_logprobs_are_of_the_softmax_at_the_temperature(
     engine: Engine, publish: Publish, make_model: Callable[[int], Any], make_requests: MakeRequests
 ) -> None:

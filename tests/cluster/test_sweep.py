@@ -88,6 +88,7 @@ def begun(folder: Path) -> list[str]:
     return file.read_text().splitlines() if file.exists() else []
 
 
+@pytest.mark.slow
 def test_the_model_is_made_once_then_every_run_is_made_and_the_table_is_written(trial: Sweep, tmp_path: Path) -> None:
     code, out, err = trial("--json", "--jobs", "2")
     assert (code, err) == (0, "")
@@ -103,6 +104,7 @@ def test_the_model_is_made_once_then_every_run_is_made_and_the_table_is_written(
     assert (folder / "experiment.yaml").read_text() == (tmp_path / "trial.yaml").read_text()
 
 
+@pytest.mark.slow
 def test_the_same_command_again_runs_nothing_and_writes_the_same_table(trial: Sweep, tmp_path: Path) -> None:
     first = trial("--json")[1].splitlines()[-1]
     before = begun(tmp_path)
@@ -113,6 +115,7 @@ def test_the_same_command_again_runs_nothing_and_writes_the_same_table(trial: Sw
     assert begun(tmp_path) == before
 
 
+@pytest.mark.slow
 def test_one_that_fails_is_a_line_with_its_log_and_stops_no_other(trial: Sweep, tmp_path: Path) -> None:
     (tmp_path / "train-fails-one-s0").touch()
     code, out, _ = trial()
@@ -147,6 +150,7 @@ def test_a_model_that_is_there_is_not_made_again(trial: Sweep, tmp_path: Path) -
     assert begun(tmp_path) == ["train two-s1 5"]
 
 
+@pytest.mark.slow
 def test_seeds_and_arms_choose_what_runs_and_the_table_has_all(trial: Sweep, tmp_path: Path) -> None:
     code, out, _ = trial("--arms", "two", "--seeds", "1,7")
     assert code == 0
@@ -155,6 +159,7 @@ def test_seeds_and_arms_choose_what_runs_and_the_table_has_all(trial: Sweep, tmp
     assert "| two | 2/3 |" in out
 
 
+@pytest.mark.slow
 def test_a_changed_experiment_is_refused_with_the_key_before_anything_starts(trial: Sweep, tmp_path: Path) -> None:
     trial()
     before, file = begun(tmp_path), tmp_path / "trial.yaml"
@@ -189,6 +194,7 @@ def test_options_that_cannot_be_are_one_line(trial: Sweep, options: tuple[str, .
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.slow
 def test_the_leaderboard_knows_the_folder_and_lists_the_runs_in_it(trial: Sweep, tmp_path: Path) -> None:
     trial()
     assert [run.status for run in list_runs(tmp_path / "runs")] == ["a root of its own"]

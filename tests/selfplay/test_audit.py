@@ -96,6 +96,7 @@ def test_a_finished_run_balances(finished: Path) -> None:
     assert balance.reasons["dropped:seeding"] > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kills", [[1], [7, 3]])
 def test_a_run_that_was_killed_and_resumed_balances_to_the_same_numbers(
     play: Play, whole: Path, tmp_path: Path, kills: list[int]

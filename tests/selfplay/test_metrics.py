@@ -109,6 +109,7 @@ def test_optional_parts_of_the_rewards_are_logged_apart_when_they_are_on(
                 assert 0 <= bonus <= 0.5 if 0 < row.solve_rate < 1 else bonus == pytest.approx(0)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shape", ["parabola", "target"])
 def test_the_shape_of_learnability_pays_the_proposer_and_changes_no_instrument(
     shape: str, small_config: RunConfig, family: ArithmeticFamily, parts: Parts, other_parts: Parts, tmp_path: Path

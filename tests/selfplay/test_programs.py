@@ -138,6 +138,7 @@ CHEATS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("test", [WHOLE, STUBBED], ids=["asserts", "check"])
 @pytest.mark.parametrize("name", CHEATS)
 def test_a_plain_cheat_fails_its_tests(executor: PythonExecutor, name: str, test: ProgramTest) -> None:

@@ -124,6 +124,7 @@ def test_attempted_tasks_stay_within_the_ramp_and_harder_proposals_wait_in_the_b
     assert deferred <= {task.task_id for kind in Kind for task in parts.buffers.sample(kind, 1000, 0)}
 
 
+@pytest.mark.slow
 def test_mining_draws_tasks_that_failed_and_never_more_than_its_share(
     small_config: RunConfig, family: ArithmeticFamily, parts: Parts, tmp_path: Path
 ) -> None:
@@ -168,6 +169,7 @@ def test_balance_moves_tasks_by_what_the_buffers_hold_and_tells_it(
     assert len([row for row in records[-1].tasks if row.kind == "deduction"]) > 8
 
 
+@pytest.mark.slow
 def test_a_resumed_run_with_every_part_on_repeats_the_uninterrupted_one(
     small_config: RunConfig, family: ArithmeticFamily, parts: Parts, other_parts: Parts, tmp_path: Path
 ) -> None:
@@ -201,6 +203,7 @@ def test_a_bound_below_every_task_is_the_user_s_mistake(
         SelfPlay(config, family, parts, tmp_path).run()
 
 
+@pytest.mark.slow
 def test_a_data_set_is_drawn_from_within_the_bound(
     small_config: RunConfig, family: ArithmeticFamily, build_parts: Callable[[], Parts], tmp_path: Path
 ) -> None:

@@ -238,6 +238,7 @@ def test_members_that_share_a_hash_are_refused_before_they_cost_quadratic_time(f
         parse_value(texts[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", hostile())
 def test_no_text_takes_long_to_read_write_or_compare(name: str) -> None:
     """At the worst some four times what Python takes to read as long a text; what is caught here is quadratic.

@@ -126,6 +126,7 @@ def test_no_training_problem_is_held_out() -> None:
     assert not trained & heldout_pairs(FAMILY)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", list(Kind))
 def test_generated_drafts_are_never_heldout_and_mixed_by_their_shares(kind: Kind) -> None:
     rng = random.Random(3)

@@ -246,6 +246,7 @@ def test_no_warning_of_the_parser_reaches_anyone() -> None:
         assert isinstance(read_program(function(r"return '\d' + x if x is 1 else 0")), Program)
 
 
+@pytest.mark.slow
 @needs_cruxeval
 def test_cruxeval_programs_are_read_but_for_the_one_without_a_parameter() -> None:
     programs = {row["id"]: read_program(row["code"]) for row in rows()}

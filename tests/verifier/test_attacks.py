@@ -33,14 +33,17 @@ def test_an_attack_has_its_outcome_and_leaves_nothing_behind(one_worker: Arena, 
     assert not one_worker.run([attack])
 
 
+@pytest.mark.slow
 def test_attacks_without_end_are_killed_at_their_time_and_leave_nothing_behind(one_worker: Arena) -> None:
     assert not one_worker.run(ENDLESS)
 
 
+@pytest.mark.slow
 def test_outputs_by_chance_are_refused_and_stable_ones_are_not(one_worker: Arena) -> None:
     assert not one_worker.run(CHANCE)
 
 
+@pytest.mark.slow
 def test_attacks_side_by_side_do_not_reach_each_other(one_worker: Arena) -> None:
     assert not one_worker.run(QUICK)
 
@@ -62,6 +65,7 @@ def test_the_command_answers_every_attack_in_order(tmp_path: Path, capsys: pytes
     assert not wrong
 
 
+@pytest.mark.slow
 @as_root
 def test_attacks_fail_where_the_sandbox_belongs_to_an_ordinary_user() -> None:
     walls = _hold_apart(become_ordinary)
@@ -69,6 +73,7 @@ def test_attacks_fail_where_the_sandbox_belongs_to_an_ordinary_user() -> None:
     assert walls["no_new_privileges"]
 
 
+@pytest.mark.slow
 @as_root
 @pytest.mark.parametrize("steps", [(lose_walls,), (become_ordinary, lose_walls)], ids=["root", "ordinary user"])
 def test_attacks_fail_where_the_kernel_gives_no_wall_but_seccomp(steps: tuple[Callable[[], None], ...]) -> None:

@@ -96,6 +96,7 @@ def test_induction_of_a_list_program_is_judged_by_the_hidden_pairs() -> None:
     assert verdict(task, "a + b") == (VerdictStatus.WRONG, "value")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["arithmetic", "mixed"])
 def test_every_heldout_and_training_problem_has_an_answer_that_grades_as_right(name: str) -> None:
     verifier = FamilyVerifier(name, {}, VerifiersSection())

@@ -135,6 +135,7 @@ def test_a_supervisor_that_is_killed_leaves_no_process() -> None:
     assert have_ended(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("delay_s", [0.005, 0.03, 0.08, 0.2])
 def test_an_interruption_closes_everything_and_the_pool_serves_again(make_pool: Callable[..., Pool], delay_s: float) -> None:
     pool = make_pool(timeout_s=30)

@@ -47,6 +47,7 @@ def crowded() -> Iterator[None]:
             other.wait()
 
 
+@pytest.mark.slow
 @told
 def test_a_program_that_is_kept_waiting_is_no_timeout_and_one_without_end_is(
     crowded: None, make_pool: Callable[..., Pool], monkeypatch: pytest.MonkeyPatch
@@ -58,6 +59,7 @@ def test_a_program_that_is_kept_waiting_is_no_timeout_and_one_without_end_is(
     assert TIMEOUT_S <= sleep.wall_s < hang.wall_s  # a sleeper does not wait for a processor
 
 
+@pytest.mark.slow
 def test_where_the_kernel_does_not_tell_the_limit_is_of_the_clock(
     crowded: None, make_pool: Callable[..., Pool], monkeypatch: pytest.MonkeyPatch
 ) -> None:

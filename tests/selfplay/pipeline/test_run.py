@@ -64,6 +64,7 @@ def curve(parts: Any) -> list[tuple[int, int, Mapping[str, float], tuple[Any, ..
     ]
 
 
+@pytest.mark.slow
 def test_without_staleness_the_pipeline_records_and_trains_what_the_synchronous_loop_does(
     async_config: MakeConfig, family: ArithmeticFamily, parts: Parts, other_parts: Parts, streaming: type, tmp_path: Path
 ) -> None:
@@ -77,6 +78,7 @@ def test_without_staleness_the_pipeline_records_and_trains_what_the_synchronous_
     assert names[0] == names[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("source", ["model", "generator"])
 def test_the_same_holds_with_every_part_of_the_curriculum_on(
     source: str,
@@ -102,6 +104,7 @@ def test_the_same_holds_with_every_part_of_the_curriculum_on(
     assert any("curriculum/bound" in record.scalars for record in records(parts))
 
 
+@pytest.mark.slow
 def test_every_step_says_how_stale_it_was_and_where_all_requests_are(
     async_config: MakeConfig, family: ArithmeticFamily, parts: Parts, streaming: type, tmp_path: Path
 ) -> None:
@@ -129,6 +132,7 @@ def test_evaluations_are_answered_by_exactly_the_version_that_they_are_of(
         assert {row.version for row in record.evals} <= {record.version}
 
 
+@pytest.mark.slow
 def test_a_resumed_run_goes_on_from_the_checkpoint_and_its_log_has_every_step_once(
     async_config: MakeConfig, family: ArithmeticFamily, parts: Parts, streaming: type, tmp_path: Path
 ) -> None:

@@ -244,6 +244,7 @@ def planned_s(config: RunConfig, num: int, admitted: dict[Kind, float]) -> float
     return (steps[-1].end_s - steps[SETTLING_STEPS].end_s) / (len(steps) - 1 - SETTLING_STEPS)
 
 
+@pytest.mark.slow
 def test_scaling_a_run_from_one_to_three_and_back_changes_its_speed_as_planned(play: Any, tmp_path: Path) -> None:
     config = RunConfig(
         tasks_per_kind=6,

@@ -27,6 +27,7 @@ def length(request: Request) -> int:
     return LENGTHS[request.seed % len(LENGTHS)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("num", [1, 2, 4, 8])
 def test_the_model_foretells_the_synchronous_step(
     parts: Parts, family: ArithmeticFamily, small_config: RunConfig, tmp_path: Path, num: int

@@ -96,6 +96,7 @@ def test_more_ranks_shorten_the_update_by_what_a_doubling_gains() -> None:
     assert two.mean_staleness == pytest.approx(2, abs=0.1)
 
 
+@pytest.mark.slow
 def test_the_best_split_is_found_without_looking_at_every_one() -> None:
     of = config(staleness=2)
     latencies = replace(LATENCIES, update_s=(30.0,))
