@@ -145,11 +145,10 @@ class Fleet:
         """
         with self._lock:
             whom = [index for index, name in enumerate(self.names) if name in lost.who]
-            if self._life is None or not whom:
+            actors = self._actors  # none once the fleet is closed
+            if self._life is None or not whom or not actors:
                 raise lost
-            if self._closed:
-                raise lost
-            if not any(self._actors[index] is seen[index] for index in whom if index < len(seen)):
+            if not any(actors[index] is seen[index] for index in whom if index < len(seen)):
                 return
             begun = time.monotonic()
             while True:
@@ -222,8 +221,8 @@ class Fleet:
 
     def _make_anew(self, whom: Sequence[int], life: Life) -> None:
         names = [self.names[index] for index in whom]
-        lost = self._actors
-        left = _end(names, [lost[index] for index in whom]) if lost else []
+        actors = self._actors
+        left = _end(names, [actors[index] for index in whom]) if actors else []
         if left:
             raise UserError(f"{', '.join(left)} cannot be ended within {END_TIMEOUT_S:g} s; look at its node")
         with self._guard:

@@ -24,6 +24,7 @@ from selfplay.step_plan import balanced, bound, plan_step
 from tasks.arithmetic.family import ArithmeticFamily
 from tasks.records import Kind, Request, Role
 from telemetry.records import Phase, StepRecord
+from telemetry.same_curve import CLOCK
 
 D, A, I = Kind  # noqa: E741 - as they are written everywhere here
 RAMP = {"ramp_len": 4, "ramp_start": 4.0, "ramp_end": 7.0}
@@ -43,10 +44,9 @@ def play(config: RunConfig, family: ArithmeticFamily, parts: Parts, run_dir: Pat
 
 def told(records: list[StepRecord]) -> list[tuple[object, ...]]:
     """Everything but what the clock measured."""
-    clocked = ("time/", "tokens/per_s")
     return [
         (
-            {name: value for name, value in record.scalars.items() if not name.startswith(clocked)},
+            {name: value for name, value in record.scalars.items() if not name.startswith(CLOCK)},
             record.proposals,
             record.attempts,
         )

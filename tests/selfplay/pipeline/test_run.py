@@ -17,10 +17,11 @@ from selfplay.pipeline.router import Router
 from selfplay.pipeline.run import AsyncSelfPlay
 from tasks.arithmetic.family import ArithmeticFamily
 from telemetry.records import Phase, StepRecord
+from telemetry.same_curve import CLOCK
 
 MakeConfig = Callable[..., RunConfig]
 # Said by one of the two only, or measured by the clock.
-OWN = ("time/", "tokens/per_s", "pipeline/", "staleness/", "generators/")
+OWN = (*CLOCK, "pipeline/", "staleness/", "generators/")
 
 
 class Fakes:
