@@ -95,7 +95,7 @@ class Fleet:
                 ) from error
 
     def __len__(self) -> int:
-        return len(self._actors)
+        return len(self.names)
 
     def handles(self) -> dict[str, Any]:
         """The actors by name, for who calls them in another way."""
@@ -103,7 +103,8 @@ class Fleet:
 
     def submit(self, method: str, calls: Sequence[tuple[Any, ...]], whom: Sequence[int] | None = None) -> list[Any]:
         """References to the answers of the first len(calls) actors, or of `whom`, without waiting."""
-        asked = self._actors if whom is None else [self._actors[index] for index in whom]
+        actors = self._here(method)
+        asked = actors if whom is None else [actors[index] for index in whom]
         return [self._ask(actor, method, args) for actor, args in zip(asked, calls, strict=False)]
 
     def gather(self, refs: Sequence[Any], method: str, timeout_s: float | None = None) -> list[Any]:
@@ -179,6 +180,13 @@ class Fleet:
         options = {"max_restarts": 0, "max_task_retries": 0, **berth.options}
         return self._class.options(name=name, **options).remote(berth.name, *berth.args)
 
+    def _here(self, method: str) -> list[Any]:
+        """The actors, as they are now; another thread may close the fleet at any time."""
+        actors = self._actors
+        if not actors:
+            raise UserError(f"{self.names[0]} is not asked for {method}: the run has ended")
+        return actors
+
     def _ask(self, actor: Any, method: str, args: tuple[Any, ...]) -> Any:
         return getattr(actor, method).options(**self._groups.get(method, {})).remote(*args)
 
@@ -189,7 +197,7 @@ class Fleet:
         def answered(name: str) -> None:
             spans.setdefault(name, Span(name=method, begin_s=begin_s, seconds=time.perf_counter() - begun))
 
-        seen = self._actors[: len(calls)]
+        seen = self._here(method)[: len(calls)]
         refs = [self._ask(actor, method, args) for actor, args in zip(seen, calls, strict=True)]
         while True:
             try:

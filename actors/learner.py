@@ -38,6 +38,7 @@ class LearnerActor:
         self._learner: Learner | None = None
         self._snapshot: Snapshot | None = None
         self._buckets: dict[int, Any] | None = None
+        self._rooms: list[Any] = []  # the buckets' memory: what was handed over is a copy in the object store
 
     def __repr__(self) -> str:
         return self._name
@@ -77,7 +78,7 @@ class LearnerActor:
 
     def publish(self, version: int) -> Publication:
         """Rank 0 holds the buckets until they are asked for; the publication carries their numbers."""
-        publication = self._started().publish(version)
+        publication = self._started().publish(version, self._rooms)
         if self._rank != 0:
             return replace(publication, buckets=())
         self._buckets = dict(enumerate(publication.buckets))

@@ -3,7 +3,7 @@
     {"time": 1764000000.0, "who": ["azr-generator-0"], "line": "...", "seconds": null}      lost
     {"time": 1764000012.5, "who": ["azr-generator-0"], "line": "...", "seconds": 12.4}      back, after so long
 
-Invariant: a line is whole or the last one. Threads may tell at once. Does not: mend anything (actors.fleet does).
+Invariant: a line is whole, or a kill tore it. Threads may tell at once. Does not: mend anything (actors.fleet does).
 """
 
 import json
@@ -32,7 +32,8 @@ class FaultLog:
         with self._lock:
             self._warn(fault.line)
             with self._path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps({"time": time.time(), **asdict(fault)}) + "\n")
+                torn = file.tell() and not self._path.read_bytes().endswith(b"\n")  # by a kill; this run goes on behind it
+                file.write("\n" * bool(torn) + json.dumps({"time": time.time(), **asdict(fault)}) + "\n")
 
 
 def read_faults(run_dir: Path) -> Iterator[Mapping[str, Any]]:

@@ -93,6 +93,12 @@ class SolverSection(Section):
     top_up: Literal["uniform", "frontier"] = Field(
         "uniform", description="How the others are drawn: uniformly (the paper), or by s(1 - s) of their last solve rate."
     )
+    rehearsal: float = Field(
+        0,
+        ge=0,
+        le=1,
+        description="Share of those that is drawn uniformly all the same, lest what is known be forgotten; 0: none.",
+    )
     reuse_attempts: bool = Field(True, description="Train on those attempts; false: the paper's scheme, one fresh attempt.")
     temperature: float = Field(
         1.0, gt=0, description="Sampling temperature; greedy attempts would make every solve rate 0 or 1."

@@ -25,7 +25,7 @@ from learner.engine import Engine
 from learner.forward import Policy, to_device
 from learner.packing import IntArray, MicroBatch, Rows, TokenTable
 from learner.snapshot import Snapshot, copied
-from learner.weights import Publication, pack
+from learner.weights import Bucket, Publication, pack
 from tasks.records import Trajectory
 from tasks.seeds import derive_seed
 
@@ -107,10 +107,13 @@ class Learner:
         scalars = {name: sum(step[name] for step in steps) / len(steps) for name in steps[0]}
         return scalars | self._averages(values, table) | self._sizes(rows, table, len(minibatches)) | {"lr": lr}
 
-    def publish(self, version: int) -> Publication:
-        """The weights as generators load them; empty on ranks other than 0, which take part in the gathering."""
+    def publish(self, version: int, rooms: list[Bucket] | None = None) -> Publication:
+        """The weights as generators load them; empty on ranks other than 0, which take part in the gathering.
+
+        `rooms`: memory to put them in (`learner.weights.pack`).
+        """
         tensors = self._engine.gather(self._policy.model)
-        return pack((item for item in tensors if self._rank == 0), version)
+        return pack((item for item in tensors if self._rank == 0), version, rooms=rooms)
 
     def snapshot(self, path: Path) -> Snapshot:
         """path/model: Hugging Face format; path/trainer: weights and optimizer as DeepSpeed has them, RNGs, updates done.

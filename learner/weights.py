@@ -55,25 +55,46 @@ def fingerprint(buckets: Iterable[Bucket]) -> str:
     return digest.hexdigest()
 
 
-def pack(named_tensors: Iterable[tuple[str, torch.Tensor]], version: int, bucket_bytes: int = BUCKET_BYTES) -> Publication:
-    """Copies tensors (any device, any dtype) as they come into buckets of at most `bucket_bytes`; a larger one gets its own."""
+def pack(
+    named_tensors: Iterable[tuple[str, torch.Tensor]],
+    version: int,
+    bucket_bytes: int = BUCKET_BYTES,
+    rooms: list[Bucket] | None = None,
+) -> Publication:
+    """Copies tensors (any device, any dtype) as they come into buckets of at most `bucket_bytes`; a larger one gets its own.
+
+    `rooms`: the memory of an earlier publication that nobody reads any more, taken again (fresh memory costs as much as a
+    copy); what is missing is added to it.
+    """
+    rooms = [] if rooms is None else rooms
     specs: list[TensorSpec] = []
-    rooms: list[Bucket] = []  # memory that is not written yet costs nothing
     filled: list[int] = []
+    digest = xxhash.xxh3_128()
     for name, tensor in named_tensors:
-        offset = -(-filled[-1] // ALIGNMENT) * ALIGNMENT if filled else 0
-        if not rooms or offset + tensor.nbytes > rooms[-1].nbytes:
-            rooms.append(np.zeros(max(bucket_bytes, tensor.nbytes), np.uint8))
+        end = filled[-1] if filled else 0
+        offset = -(-end // ALIGNMENT) * ALIGNMENT
+        if not filled or offset + tensor.nbytes > max(bucket_bytes, end):
             filled.append(0)
-            offset = 0
+            end = offset = 0
+            _make_room(rooms, len(filled) - 1, max(bucket_bytes, tensor.nbytes))
         dtype, shape = str(tensor.dtype).removeprefix("torch."), tuple(tensor.shape)
-        spec = TensorSpec(name=name, shape=shape, dtype=dtype, bucket=len(rooms) - 1, offset=offset, num_bytes=tensor.nbytes)
-        _tensor_at(spec, rooms).copy_(tensor.detach())
-        specs.append(spec)
+        spec = TensorSpec(name=name, shape=shape, dtype=dtype, bucket=len(filled) - 1, offset=offset, num_bytes=tensor.nbytes)
         filled[-1] = offset + tensor.nbytes
-    buckets = tuple(room[:size] for room, size in zip(rooms, filled, strict=True))
-    manifest = WeightManifest(version=version, fingerprint=fingerprint(buckets), tensors=tuple(specs))
+        rooms[spec.bucket][end:offset] = 0
+        _tensor_at(spec, rooms).copy_(tensor.detach())
+        digest.update(rooms[spec.bucket][end : filled[-1]].data)  # while it is in the cache
+        specs.append(spec)
+    buckets = tuple(room[:size] for room, size in zip(rooms, filled, strict=False))
+    manifest = WeightManifest(version=version, fingerprint=digest.hexdigest(), tensors=tuple(specs))
     return Publication(manifest=manifest, buckets=buckets)
+
+
+def _make_room(rooms: list[Bucket], number: int, num_bytes: int) -> None:
+    """So that rooms[number] holds at least so much. Memory that is not written yet costs nothing."""
+    if number == len(rooms):
+        rooms.append(np.empty(num_bytes, np.uint8))
+    elif rooms[number].nbytes < num_bytes:
+        rooms[number] = np.empty(num_bytes, np.uint8)
 
 
 def unpack(manifest: WeightManifest, buckets: Sequence[Bucket]) -> Iterator[tuple[str, torch.Tensor]]:

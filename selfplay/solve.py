@@ -61,9 +61,10 @@ def choose_tasks(config: RunConfig, plan: StepPlan, buffers: Buffers, kind: Kind
     quota = plan.quotas[kind]
     new = [task for task in fresh if task.kind is kind and task.difficulty <= plan.hardest][: quota.fresh]
     mined = _mined(config, plan, buffers, kind, new)
+    tasks = new + mined
+    tasks += _rehearsed(config, plan, buffers, kind, tasks)
     draw = buffers.frontier if config.solver.top_up == "frontier" else buffers.sample
     drawn = draw(kind, quota.tasks, derive_seed(config.seed, plan.step, kind, "top_up"), plan.hardest)
-    tasks = new + mined
     tasks += _without(drawn, tasks)[: quota.tasks - len(tasks)]
     if not tasks and plan.hardest < inf:
         raise ConfigError(
@@ -80,6 +81,17 @@ def _mined(config: RunConfig, plan: StepPlan, buffers: Buffers, kind: Kind, new:
         return []
     seed = derive_seed(config.seed, plan.step, kind, "mined")
     return _without(buffers.failed(kind, quota.tasks, seed, config.curriculum.mined_rate, plan.hardest), new)[:room]
+
+
+def _rehearsed(config: RunConfig, plan: StepPlan, buffers: Buffers, kind: Kind, chosen: Sequence[Task]) -> list[Task]:
+    """A task's rate is as old as its last attempt: the frontier would never learn that what was solved is not any more."""
+    quota = plan.quotas[kind]
+    room = round(config.solver.rehearsal * (quota.tasks - len(chosen)))
+    if not room:
+        return []
+    return _without(
+        buffers.sample(kind, quota.tasks, derive_seed(config.seed, plan.step, kind, "rehearsal"), plan.hardest), chosen
+    )[:room]
 
 
 def _without(tasks: Sequence[Task], others: Sequence[Task]) -> list[Task]:

@@ -15,7 +15,8 @@ HELDOUT_SEED = 20_250_505  # never a run's seed: the held-out problems are the s
 JOURNAL_MAX = 20
 JOURNAL_COUNT = 200
 FULL_COUNT = 1000
-OTHER_COUNT = 200
+ABDUCTION_COUNT = 200  # of the many forms of few problems: more would leave too little to propose
+INDUCTION_COUNT = 1000
 MAX_DRAWS = 200  # per draft wanted
 
 
@@ -78,8 +79,8 @@ def heldout_suites(options: ArithmeticOptions) -> dict[str, tuple[Draft, ...]]:
     return {
         "deduction": tuple(journal_problems()),
         "deduction_full": _distinct(Kind.DEDUCTION, FULL_COUNT, options, beyond_journal=True),
-        "abduction": _distinct(Kind.ABDUCTION, OTHER_COUNT, options),
-        "induction": _distinct(Kind.INDUCTION, OTHER_COUNT, options),
+        "abduction": _distinct(Kind.ABDUCTION, ABDUCTION_COUNT, options),
+        "induction": _distinct(Kind.INDUCTION, INDUCTION_COUNT, options),
     }
 
 

@@ -16,14 +16,15 @@ from tasks.mixed.programs import Sort
 from tasks.records import Draft, Kind
 
 LISTS = (Sort.COUNTING, Sort.COMPARISON)
-HELDOUT_LISTS = 100  # of each sort and kind, beside the 200 of arithmetic
+HELDOUT_LISTS = 100  # of each sort and kind
+HELDOUT_ARITHMETIC = 2 * HELDOUT_LISTS  # of each kind
 SET_SIZE = 500
 NOTHING = HeldOut({})
 
 
 def heldout_suites(options: MixedOptions, arithmetic: Mapping[str, Sequence[Draft]]) -> dict[str, tuple[Draft, ...]]:
     """By suite name, one for each kind; `arithmetic`: the suites of the arithmetic family."""
-    return {kind.value: (*arithmetic[kind.value], *_heldout_lists(kind, options)) for kind in Kind}
+    return {kind.value: (*arithmetic[kind.value][:HELDOUT_ARITHMETIC], *_heldout_lists(kind, options)) for kind in Kind}
 
 
 def _heldout_lists(kind: Kind, options: MixedOptions) -> list[Draft]:

@@ -3,7 +3,7 @@
 import os
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import psutil
@@ -197,3 +197,27 @@ def test_a_fleet_that_is_closed_while_an_actor_is_lost_makes_none_anew(ray_clust
     os.kill(pids[0], signal.SIGKILL)
     with pytest.raises(UserError, match=r"^azr-closing is not made anew: the run has ended$"):
         fleets[0].first("pid")
+
+
+@pytest.mark.slow
+def test_a_fleet_that_is_closed_before_a_new_actor_is_told_again_says_that_the_run_has_ended(
+    ray_cluster: None, make_berth: MakeBerth
+) -> None:
+    begun: list[int] = []
+
+    def begin(fleet: Fleet, whom: Sequence[int]) -> list[Any]:
+        begun.append(len(begun))
+        answers = fleet.submit("pid", [()] * len(whom), whom)
+        fleet.gather(answers, "pid", 120.0)
+        fleet.close()
+        return answers
+
+    life = Life(begin=begin, changes=("load",), mending=Mending(restarts=2, start_timeout_s=120.0, told=lambda fault: None))
+    fleet = Fleet(shell_class(), [make_berth("azr-closed")], "closed", 30.0, life=life)
+    fleet.all("load", 1)
+    os.kill(fleet.first("pid"), signal.SIGKILL)
+    with pytest.raises(UserError, match=r"^azr-closed is not asked for load: the run has ended$"):
+        fleet.first("pid")
+    assert begun == [0]
+    with pytest.raises(UserError, match=r"^azr-closed is not asked for double: the run has ended$"):
+        fleet.split("double", [1, 2])

@@ -93,6 +93,9 @@ def test_losses_are_warned_of_and_outlive_a_kill_in_the_middle_of_a_line(tmp_pat
         (["azr-buffers"], 2.5),
     ]
     assert list(read_faults(tmp_path / "none")) == []
+    # The run that goes on after the kill writes behind the torn line.
+    FaultLog(tmp_path, warned.append)(Fault(who=("azr-verifier",), line="azr-verifier died"))
+    assert [fault["line"] for fault in read_faults(tmp_path)] == [*warned[:2], "azr-verifier died"]
 
 
 def test_what_is_no_run_to_compare_with_is_one_line_before_anything_starts(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learner.weights import ALIGNMENT, fingerprint, pack, unpack, verify
+from learner.weights import ALIGNMENT, Bucket, fingerprint, pack, unpack, verify
 
 DTYPES = [torch.float32, torch.bfloat16, torch.float64, torch.int8, torch.bool]
 shapes = st.lists(st.integers(0, 5), max_size=3).map(tuple)
@@ -41,6 +41,31 @@ def test_a_tensor_is_copied_when_it_comes_because_it_may_be_gone_with_the_next()
     shared = torch.zeros(4)
     publication = pack(((f"layer.{number}", shared.fill_(number)) for number in range(3)), 0)
     assert [tensor[0].item() for _, tensor in unpack(publication.manifest, publication.buckets)] == [0.0, 1.0, 2.0]
+
+
+@given(first=tensors, second=tensors, first_bytes=st.integers(1, 400), second_bytes=st.integers(1, 400))
+def test_a_publication_in_used_memory_is_the_one_in_fresh_memory(
+    first: list[tuple[tuple[int, ...], torch.dtype]],
+    second: list[tuple[tuple[int, ...], torch.dtype]],
+    first_bytes: int,
+    second_bytes: int,
+) -> None:
+    rooms: list[Bucket] = []
+    pack(named(first), 0, first_bytes, rooms)
+    for room in rooms:
+        room[:] = 255
+    wanted = named(second)
+    fresh, used = pack(wanted, 1, second_bytes), pack(wanted, 1, second_bytes, rooms)
+    assert used.manifest == fresh.manifest
+    assert fingerprint(used.buckets) == used.manifest.fingerprint
+    assert all(np.array_equal(one, other) for one, other in zip(used.buckets, fresh.buckets, strict=True))
+
+
+def test_a_second_publication_takes_the_memory_of_the_first() -> None:
+    rooms: list[Bucket] = []
+    first = pack([("a", torch.zeros(4)), ("b", torch.ones(4))], 0, 16, rooms)
+    second = pack([("a", torch.ones(4)), ("b", torch.zeros(4))], 1, 16, rooms)
+    assert all(np.shares_memory(one, other) for one, other in zip(first.buckets, second.buckets, strict=True))
 
 
 def test_a_strided_tensor_keeps_its_values() -> None:

@@ -25,7 +25,7 @@ def test_suites_are_those_of_the_kinds_that_are_played(family: ArithmeticFamily,
         "deduction": 200,
         "deduction_full": 1000,
         "abduction": 200,
-        "induction": 200,
+        "induction": 1000,
     }
     assert set(heldout_items(family, verifier, [Kind.INDUCTION])) == {"induction"}
 

@@ -64,9 +64,8 @@ def take_pictures(browser: Browser, report: Path, folder: Path) -> None:
     """The head, the curves, and the viewer with the story of a proposal that earned something, where one is in sight."""
     folder.mkdir(parents=True, exist_ok=True)
     with opened(browser, report, []) as page:
-        page.locator(".chart .main-svg").first.wait_for()
         _picture(page, folder / "report-top.png")
-        page.evaluate("document.getElementById('curves').scrollIntoView()")
+        page.evaluate("document.getElementById('curves').scrollIntoView()")  # a chart is drawn when it comes near the window
         page.locator(".chart").nth(4).locator(".main-svg").first.wait_for()
         _picture(page, folder / "report-curves.png")
         page.select_option("[name=role]", label="propose")
