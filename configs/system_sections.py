@@ -35,6 +35,9 @@ class LossSection(Section):
     )
     kl_beta: float = Field(0.0, ge=0, description="Weight of the k3 KL to the frozen reference model; 0: none is loaded.")
     entropy_coef: float = Field(0.0, ge=0, description="Entropy bonus.")
+    proposer_entropy_coef: float = Field(
+        0.0, ge=0, description="What proposals have of it besides, lest all become the one sort that pays best."
+    )
     normaliser: Literal["token", "sequence", "constant"] = Field(
         "token", description="What the summed token losses are divided by."
     )

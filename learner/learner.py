@@ -169,11 +169,14 @@ class Learner:
         return tuple(packing.micro_batch(rows, chosen, table, counts) for chosen, counts in plan)
 
     def _teaches(self, rows: Rows, part: IntArray, table: TokenTable) -> npt.NDArray[np.bool_]:
-        """Which of these rows have a gradient: all, where a term of the loss needs no advantage, or where none has one."""
+        """Which of these rows have a gradient: all where a term of the loss needs no advantage, or where none has one."""
         advantage_S = np.zeros(len(table.lengths_S), np.float32)
         np.maximum.at(advantage_S, table.samples_N, np.abs(table.advantages_N))
         found = np.array([advantage_S[list(rows.rows[row].samples)].any() for row in part])
-        always = self._config.loss.kl_beta > 0 or self._config.loss.entropy_coef > 0
+        section = self._config.loss
+        if section.proposer_entropy_coef > 0:
+            found |= np.array([table.proposals_S[list(rows.rows[row].samples)].any() for row in part])
+        always = section.kl_beta > 0 or section.entropy_coef > 0
         return np.ones_like(found) if always or not found.any() else found
 
     def _sizes(self, rows: Rows, table: TokenTable, num_steps: int) -> dict[str, float]:
@@ -191,6 +194,7 @@ class Learner:
         return {
             "behaviour": torch.from_numpy(table.behaviour_N).to(device),
             "advantages": torch.from_numpy(table.advantages_N).to(device),
+            "proposals": torch.from_numpy(table.proposals_S[table.samples_N].astype(np.float32)).to(device),
         }
 
     @torch.no_grad()
@@ -235,7 +239,9 @@ class Learner:
         section, device = self._config.loss, self._engine.device
         inputs = to_device(item, device)
         index_N = torch.from_numpy(item.tokens_N).to(device)
-        new_N, entropies_N = self._engine.forward(**inputs, entropy_grad=section.entropy_coef > 0)
+        proposals_N = tokens["proposals"][index_N]
+        bonus = section.entropy_coef > 0 or (section.proposer_entropy_coef > 0 and bool(proposals_N.any()))
+        new_N, entropies_N = self._engine.forward(**inputs, entropy_grad=bonus)
         seen = losses.Tokens(
             new_N=new_N,
             old_N=tokens["old"][index_N] if "old" in tokens else new_N.detach(),
@@ -243,6 +249,7 @@ class Learner:
             advantages_N=tokens["advantages"][index_N],
             weights_N=weights_N[index_N] * float(item.counts),
             entropies_N=entropies_N,
+            proposals_N=proposals_N,
             reference_N=self._reference_logprobs(inputs),
         )
         terms = losses.terms(section, seen)

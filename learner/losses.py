@@ -2,9 +2,10 @@
 
 The whole, over the N completion tokens of a minibatch (all ranks, all micro-batches):
 
-    L = Σ_n w_n · [ c_n · policy_n + β · kl_n − η · H_n ]
+    L = Σ_n w_n · [ c_n · policy_n + β · kl_n − η_n · H_n ]
 
-w_n is the explicit normaliser, c_n the truncated importance weight, zero where the train/sample ratio is extreme.
+w_n is the explicit normaliser, c_n the truncated importance weight, zero where the train/sample ratio is extreme, η_n the
+entropy coefficient of the token's role.
 Because w is fixed before the batch is cut up, the sum over micro-batches and ranks is the loss of the whole batch.
 Does not: run a model, reduce over ranks.
 
@@ -26,7 +27,10 @@ QUANTILES = (0.01, 0.99)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tokens:
-    """What the loss sees of one micro-batch, all float32 [N] (`reference_N` only when β > 0)."""
+    """What the loss sees of one micro-batch, all float32 [N] (`reference_N` only when β > 0).
+
+    proposals_N: 1 where the token is of the proposer's role, else 0.
+    """
 
     new_N: torch.Tensor
     old_N: torch.Tensor
@@ -34,6 +38,7 @@ class Tokens:
     advantages_N: torch.Tensor
     weights_N: torch.Tensor
     entropies_N: torch.Tensor
+    proposals_N: torch.Tensor
     reference_N: torch.Tensor | None = None
 
 
@@ -114,9 +119,11 @@ def kl_to_reference(section: LossSection, tokens: Tokens, reference_N: torch.Ten
 def entropy_bonus(section: LossSection, tokens: Tokens) -> Term:
     """−η · H(π_new): rewards a policy that keeps its options (exact over the vocabulary, at the sampling temperature).
 
-    The entropy is a metric also when η is 0; then it brings no gradient.
+    η is `entropy_coef`, and for proposals `proposer_entropy_coef` more: without it a proposer ends with the one kind of task
+    that pays best. The entropy is a metric also when η is 0; then it brings no gradient.
     """
-    loss = -section.entropy_coef * (tokens.weights_N * tokens.entropies_N).sum()
+    coefs_N = section.entropy_coef + section.proposer_entropy_coef * tokens.proposals_N
+    loss = -(tokens.weights_N * coefs_N * tokens.entropies_N).sum()
     return Term(loss=loss, metrics={"entropy": tokens.entropies_N.detach()})
 
 

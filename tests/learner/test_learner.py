@@ -14,7 +14,7 @@ from configs.errors import UserError
 from configs.system_sections import LearnerSection
 from learner.learner import Learner
 from learner.weights import unpack, verify
-from tasks.records import Trajectory
+from tasks.records import Role, Trajectory
 
 MakeBatch = Callable[..., list[Trajectory]]
 LR = 1e-3
@@ -109,6 +109,25 @@ def test_a_term_that_needs_no_advantage_keeps_every_row(model_path: str, make_ba
     few.update(batch[6:], LR)
     theirs = weights(few)
     assert any(not torch.allclose(tensor, theirs[name], atol=1e-5) for name, tensor in weights(learner).items())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("role", "equal"), [(Role.PROPOSE, False), (Role.SOLVE, True)])
+def test_the_entropy_of_proposals_is_raised_also_where_they_have_no_advantage_and_that_of_attempts_is_not(
+    model_path: str, make_batch: MakeBatch, role: Role, equal: bool
+) -> None:
+    batch = make_batch(0)
+    first = {item.rollout.prompt_ids for item in batch[:4]}
+    still = [
+        replace(item, advantage=0.0, rollout=replace(item.rollout, role=role)) if item.rollout.prompt_ids in first else item
+        for item in batch
+    ]
+    learner, without = make_learner(model_path, loss={"proposer_entropy_coef": 0.3}), make_learner(model_path)
+    scalars = learner.update(still, LR)
+    without.update(still, LR)
+    theirs = weights(without)
+    assert (scalars["loss/entropy"] == 0) is equal
+    assert all(torch.equal(tensor, theirs[name]) for name, tensor in weights(learner).items()) is equal
 
 
 def test_a_batch_without_trainable_rows_makes_no_step(model_path: str, make_trajectory: Callable[..., Trajectory]) -> None:

@@ -37,6 +37,7 @@ def tokens(ratios: list[float], advantages: list[float], mismatches: list[float]
         advantages_N=torch.tensor(advantages),
         weights_N=torch.ones(len(ratios)),
         entropies_N=torch.full((len(ratios),), 2.0),
+        proposals_N=torch.zeros(len(ratios)),
     )
 
 
@@ -93,6 +94,16 @@ def test_entropy_is_rewarded_and_measured() -> None:
     term = entropy_bonus(LossSection(entropy_coef=0.5), tokens([1.0, 1.0], [0.0, 0.0]))
     assert term.loss.item() == pytest.approx(-2.0)
     assert term.metrics["entropy"].tolist() == [2.0, 2.0]
+
+
+def test_the_entropy_of_proposals_counts_by_its_own_coefficient_besides() -> None:
+    section = LossSection(entropy_coef=0.5, proposer_entropy_coef=0.25)
+    seen = replace(tokens([1.0, 1.0, 1.0], [0.0, 0.0, 0.0]), proposals_N=torch.tensor([0.0, 1.0, 1.0]))
+    seen = replace(seen, weights_N=torch.tensor([1.0, 1.0, 3.0]), entropies_N=torch.tensor([2.0, 1.0, 5.0], requires_grad=True))
+    term = entropy_bonus(section, seen)
+    assert term.loss.item() == pytest.approx(-(0.5 * 2 + 0.75 * 1 + 3 * 0.75 * 5))
+    (gradient,) = torch.autograd.grad(term.loss, seen.entropies_N)
+    assert gradient.tolist() == pytest.approx([-0.5, -0.75, -2.25])
 
 
 def test_terms_hold_the_reference_only_when_there_is_one() -> None:
@@ -189,6 +200,7 @@ class Padded:
     reference_BT: FloatBT
     entropies_BT: FloatBT
     advantages_B: FloatBT
+    proposals_B: npt.NDArray[np.bool_]
     mask_BT: npt.NDArray[np.bool_]
 
 
@@ -205,6 +217,7 @@ def random_padded(seed: int, spread: float) -> Padded:
         reference_BT=old_BT + rng.normal(size=shape),
         entropies_BT=rng.uniform(0, 3, shape),
         advantages_B=rng.normal(size=num_rows),
+        proposals_B=rng.random(num_rows) < 0.5,
         mask_BT=np.arange(longest) < lengths_B[:, None],
     )
 
@@ -221,7 +234,8 @@ def published(section: LossSection, batch: Padded, new_BT: FloatBT) -> float:
     losses_BT = losses_BT * np.where(extreme_BT, 0.0, np.minimum(rho_BT, section.importance_cap))
     quotient_BT = np.exp(batch.reference_BT) / np.exp(new_BT)
     losses_BT = losses_BT + section.kl_beta * (quotient_BT - np.log(quotient_BT) - 1)
-    losses_BT = (losses_BT - section.entropy_coef * batch.entropies_BT) * batch.mask_BT
+    coefs_B = np.where(batch.proposals_B, section.entropy_coef + section.proposer_entropy_coef, section.entropy_coef)
+    losses_BT = (losses_BT - coefs_B[:, None] * batch.entropies_BT) * batch.mask_BT
     match section.normaliser:
         case "token":
             return float(losses_BT.sum() / batch.mask_BT.sum())
@@ -242,6 +256,7 @@ def ours(section: LossSection, batch: Padded, new_BT: FloatBT) -> tuple[float, F
         advantages_N=torch.tensor(np.repeat(batch.advantages_B, lengths_B)),
         weights_N=torch.tensor(np.repeat(normaliser(section, lengths_B), lengths_B)),
         entropies_N=torch.tensor(batch.entropies_BT[batch.mask_BT]),
+        proposals_N=torch.tensor(np.repeat(batch.proposals_B, lengths_B).astype(np.float32)),
         reference_N=flat["reference"] if section.kl_beta else None,
     )
     loss = torch.stack([term.loss for term in terms(section, seen).values()]).sum()
@@ -260,6 +275,7 @@ sections = st.builds(
     importance_mask=st.sampled_from([1.5, 1e4]),
     kl_beta=st.sampled_from([0.0, 0.1, 1.0]),
     entropy_coef=st.sampled_from([0.0, 0.01]),
+    proposer_entropy_coef=st.sampled_from([0.0, 0.1]),
 )
 
 
