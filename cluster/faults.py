@@ -32,8 +32,9 @@ class FaultLog:
         with self._lock:
             self._warn(fault.line)
             with self._path.open("a", encoding="utf-8") as file:
-                torn = file.tell() and not self._path.read_bytes().endswith(b"\n")  # by a kill; this run goes on behind it
-                file.write("\n" * bool(torn) + json.dumps({"time": time.time(), **asdict(fault)}) + "\n")
+                if file.tell() and not self._path.read_bytes().endswith(b"\n"):  # torn by a kill, and the run goes on behind it
+                    file.write("\n")
+                file.write(json.dumps({"time": time.time(), **asdict(fault)}) + "\n")
 
 
 def read_faults(run_dir: Path) -> Iterator[Mapping[str, Any]]:

@@ -169,7 +169,10 @@ class Learner:
         return tuple(packing.micro_batch(rows, chosen, table, counts) for chosen, counts in plan)
 
     def _teaches(self, rows: Rows, part: IntArray, table: TokenTable) -> npt.NDArray[np.bool_]:
-        """Which of these rows have a gradient: all where a term of the loss needs no advantage, or where none has one."""
+        """Which of these rows have a gradient: those with an advantage, and those of which a term of the loss needs none.
+
+        All, where no row has one: every update has a backward pass.
+        """
         advantage_S = np.zeros(len(table.lengths_S), np.float32)
         np.maximum.at(advantage_S, table.samples_N, np.abs(table.advantages_N))
         found = np.array([advantage_S[list(rows.rows[row].samples)].any() for row in part])

@@ -119,8 +119,8 @@ def kl_to_reference(section: LossSection, tokens: Tokens, reference_N: torch.Ten
 def entropy_bonus(section: LossSection, tokens: Tokens) -> Term:
     """−η · H(π_new): rewards a policy that keeps its options (exact over the vocabulary, at the sampling temperature).
 
-    η is `entropy_coef`, and for proposals `proposer_entropy_coef` more: without it a proposer ends with the one kind of task
-    that pays best. The entropy is a metric also when η is 0; then it brings no gradient.
+    η is `entropy_coef`, and for proposals `proposer_entropy_coef` more: a proposer may end with the one sort of task that pays
+    best (docs/history.md). The entropy is a metric also when η is 0; then it brings no gradient.
     """
     coefs_N = section.entropy_coef + section.proposer_entropy_coef * tokens.proposals_N
     loss = -(tokens.weights_N * coefs_N * tokens.entropies_N).sum()

@@ -63,8 +63,8 @@ def pack(
 ) -> Publication:
     """Copies tensors (any device, any dtype) as they come into buckets of at most `bucket_bytes`; a larger one gets its own.
 
-    `rooms`: the memory of an earlier publication that nobody reads any more, taken again (fresh memory costs as much as a
-    copy); what is missing is added to it.
+    `rooms`: the memory of an earlier publication that nobody reads any more, taken again, for fresh memory is cleared page by
+    page when it is first written; what is missing is added to it.
     """
     rooms = [] if rooms is None else rooms
     specs: list[TensorSpec] = []

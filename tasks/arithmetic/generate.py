@@ -15,8 +15,8 @@ HELDOUT_SEED = 20_250_505  # never a run's seed: the held-out problems are the s
 JOURNAL_MAX = 20
 JOURNAL_COUNT = 200
 FULL_COUNT = 1000
-ABDUCTION_COUNT = 200  # of the many forms of few problems: more would leave too little to propose
-INDUCTION_COUNT = 1000
+ABDUCTION_COUNT = 200  # proposers meet these often: more would leave less to propose
+INDUCTION_COUNT = 1000  # these hardly ever
 MAX_DRAWS = 200  # per draft wanted
 
 
