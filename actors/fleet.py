@@ -13,7 +13,7 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -129,10 +129,14 @@ class Fleet:
     def first(self, method: str, *args: Any) -> Any:
         return self.each(method, [args])[0]
 
-    def split(self, method: str, items: Sequence[T]) -> list[Any]:
-        """Contiguous, balanced shares of the items, one call per actor that gets any; the answers in the items' order."""
-        shares = balanced(items, len(self))
-        return [answer for answers in self.each(method, [(share,) for share in shares if share]) for answer in answers]
+    def split(self, method: str, items: Sequence[T], alike: Callable[[T], Hashable] = id) -> list[Any]:
+        """Shares of the items as `dealt` gives them, one call per actor that gets any; the answers in the items' order."""
+        shares = [share for share in dealt([alike(item) for item in items], len(self)) if share]
+        told = self.each(method, [([items[position] for position in share],) for share in shares])
+        answers = {
+            position: one for share, part in zip(shares, told, strict=True) for position, one in zip(share, part, strict=True)
+        }
+        return [answers[position] for position in range(len(items))]
 
     def kept(self, snapshot: Path, path: Path) -> None:
         """What was told to the actors before this snapshot need not be told again: it is in the checkpoint at `path`."""
@@ -262,8 +266,16 @@ def _end(names: Sequence[str], actors: Sequence[Any]) -> list[str]:
     return [name for name, ref in zip(names, ended, strict=True) if ref in alive]
 
 
-def balanced(items: Sequence[T], num_shares: int) -> list[list[T]]:
-    """Contiguous shares whose sizes differ by at most one, the larger ones first; some are empty when items are few."""
-    size, extra = divmod(len(items), num_shares)
-    bounds = [i * size + min(i, extra) for i in range(num_shares + 1)]
-    return [list(items[low:high]) for low, high in itertools.pairwise(bounds)]
+def dealt(keys: Sequence[Hashable], num_shares: int) -> list[list[int]]:
+    """Positions of each share: runs of equal keys, one after the other, to the share that has least so far.
+
+    Work that is alike lies together (a task's attempts, a kind's tasks): whole stretches would give one actor all that is
+    slow. Runs stay whole for the sake of prefix caches, unless they are more than a fair share.
+    """
+    fair = -(-len(keys) // num_shares)
+    shares: list[list[int]] = [[] for _ in range(num_shares)]
+    for _, same in itertools.groupby(range(len(keys)), keys.__getitem__):
+        run = list(same)
+        for begin in range(0, len(run), fair):
+            min(shares, key=len).extend(run[begin : begin + fair])
+    return shares

@@ -10,7 +10,7 @@
 Invariants: how work is split over actors never changes its result or its order. Nor does the loss of an actor, which is
 made anew as it was: verifiers as they are, a generator with its weights, the buffers and the ranks from the newest
 checkpoint with what they were told since; only the loss of too many is an error, which names them. The buckets are the
-driver's, not azr-learner-0's: they outlive its process, though not its node.
+driver's, not azr-learner-0's: they outlive its process, and once they have come to the driver's node also its own.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -100,7 +100,7 @@ class RemoteGenerators(Remote):
         return fleet.submit("start", [self._start] * len(whom), whom)
 
     def generate(self, requests: Sequence[Request]) -> list[Rollout]:
-        rollouts: list[Rollout] = self._fleet.split("generate", requests)
+        rollouts: list[Rollout] = self._fleet.split("generate", requests, lambda request: request.prompt)
         stale = next((rollout for rollout in rollouts if self._version not in (None, rollout.policy_version)), None)
         if stale is not None:
             raise RuntimeError(
@@ -209,6 +209,7 @@ class RemoteLearner(Remote):
         mending: Mending = NONE,
     ) -> None:
         self._spec, self._start_timeout_s = spec, start_timeout_s
+        self._newest: list[Any] = []
         life = Life(begin=self._begin, changes=("load", "update", "snapshot"), together=True, mending=mending)
         super().__init__(Fleet(LearnerActor, berths, run, call_timeout_s, beside=("write",), life=life))
 
@@ -229,6 +230,8 @@ class RemoteLearner(Remote):
             count = len(publication.buckets)
             buckets = self._fleet.submit("bucket", [(number,) for number in range(count)], [0] * count)
             if self._fleet.first("handed"):  # else it was lost in between, and the new one has published nothing yet
+                # Fetched beside the run, and kept: were they on the learner's node alone, nobody could start after its loss.
+                self._newest = [bucket.future() for bucket in buckets]
                 return replace(publication, buckets=tuple(buckets))
 
     def snapshot(self, path: Path) -> "RemoteSnapshot":

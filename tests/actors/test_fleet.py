@@ -11,20 +11,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from actors.fleet import Berth, Fleet, Life, balanced
+from actors.fleet import Berth, Fleet, Life, dealt
 from actors.mending import Fault, Mending
 from configs.errors import UserError
 
 MakeBerth = Callable[..., Berth]
 
 
-@given(items=st.lists(st.integers()), num_shares=st.integers(1, 9))
-def test_shares_keep_every_item_in_order_and_differ_by_at_most_one(items: list[int], num_shares: int) -> None:
-    shares = balanced(items, num_shares)
-    assert [item for share in shares for item in share] == items
+@given(keys=st.lists(st.integers(0, 3)), num_shares=st.integers(1, 9))
+def test_every_item_is_dealt_once_in_order_and_none_gets_more_than_a_fair_share_beyond_another(
+    keys: list[int], num_shares: int
+) -> None:
+    shares = dealt(keys, num_shares)
+    assert sorted(position for share in shares for position in share) == list(range(len(keys)))
+    assert all(share == sorted(share) for share in shares)
     sizes = [len(share) for share in shares]
     assert len(shares) == num_shares
-    assert max(sizes) - min(sizes) <= 1
+    assert max(sizes) - min(sizes) <= -(-len(keys) // num_shares)
+    assert sizes.index(0) >= sum(map(bool, sizes)) if 0 in sizes else True, "only the last ones get nothing"
+
+
+def test_a_tasks_attempts_stay_together_and_the_kinds_are_spread() -> None:
+    tasks = [f"{kind}{task}" for kind in "dai" for task in range(4)]
+    first, second = dealt([task for task in tasks for _ in range(8)], 2)
+    for share in (first, second):
+        assert [len(set(range(8 * task, 8 * task + 8)) & set(share)) for task in range(12)].count(8) == 6
+        assert len({position // 32 for position in share}) == 3
+    assert dealt(["one"] * 5, 2) == [[0, 1, 2], [3, 4]]
 
 
 def shell_class() -> type:
