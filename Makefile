@@ -5,6 +5,9 @@ EXTRA ?= cpu
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(EXTRA)
+# Two at a time, a file by one of them: most of a test with real parts is waiting for processes to start.
+PYTEST = $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
+JOBS ?= 2
 CONFIG ?= configs/tiny-cpu.yaml
 ARGS ?=
 # Wheels: where pip is configured to look first (find-links), else PyTorch's own CPU index.
@@ -31,13 +34,13 @@ browser: ## the Chromium in which the report is tested (Debian, as root); withou
 	command -v chromium || (apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends chromium)
 
 test: setup ## every test, with one real end-to-end run
-	$(BIN)/python -m pytest
+	$(PYTEST)
 
 check: setup ## format, lint, types, fast tests: the gate
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -m "not slow" --hypothesis-profile=quick
+	$(PYTEST) -m "not slow" --hypothesis-profile=quick
 
 format: setup
 	$(BIN)/ruff format .
