@@ -14,7 +14,7 @@ ARGS ?=
 LINKS = $(shell $(BIN)/pip config get global.find-links 2>/dev/null || echo "$$PIP_FIND_LINKS")
 TORCH_SOURCE = $(if $(filter gpu,$(EXTRA)),,$(if $(strip $(LINKS)),$(addprefix --find-links ,$(LINKS)),--index https://download.pytorch.org/whl/cpu --index-strategy unsafe-best-match))
 
-.PHONY: train setup browser test check format bench lock clean
+.PHONY: train setup tools test check format bench lock clean
 
 train: setup ## the embedded default: warm start, self-play, report
 	$(BIN)/azr train $(CONFIG) $(ARGS)
@@ -30,8 +30,10 @@ $(STAMP): requirements/$(EXTRA).txt pyproject.toml
 	$(BIN)/uv pip install --python $(BIN)/python --quiet --no-deps --editable .
 	touch $@
 
-browser: ## the Chromium in which the report is tested (Debian, as root); without one those tests are skipped
+tools: setup ## Chromium and Prometheus, which tests look at the report and the metrics with (Debian); without one its tests are skipped
 	command -v chromium || (apt-get update --quiet && apt-get install --yes --quiet --no-install-recommends chromium)
+	@# Unpacked, not installed: as a package it would also be a service of this machine.
+	command -v prometheus || test -x $(BIN)/prometheus || (cd $(VENV) && apt-get update --quiet && apt-get download prometheus && dpkg-deb --fsys-tarfile prometheus_*.deb | tar --extract --to-stdout ./usr/bin/prometheus > bin/prometheus && chmod +x bin/prometheus && rm prometheus_*.deb)
 
 test: setup ## every test, with one real end-to-end run
 	$(PYTEST)

@@ -1,7 +1,11 @@
 import json
 import re
+from collections.abc import Iterator
 from itertools import combinations
 from typing import Any
+
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from cluster.dashboard import FILE, NODE_PANELS, PANELS, dashboard, text
 
@@ -32,3 +36,26 @@ def test_every_query_chooses_the_run_and_every_legend_names_a_label_of_the_gauge
         for target in panel["targets"]:
             assert re.fullmatch(r'ray_node_\w+|ray_azr_\w+\{run=~"\$run"(, \w+!="\w+")?\}', target["expr"])
             assert set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"]))
+
+
+def test_grafana_s_own_model_of_a_dashboard_knows_every_field_and_changes_no_value() -> None:
+    """Without a Grafana: its library reads the file, and what it does not know it would drop."""
+    told = json.loads(JSONEncoder().encode(Dashboard.from_json(dashboard())))
+    assert not list(differences(dashboard(), told))
+
+
+def differences(ours: Any, theirs: Any, where: str = "") -> Iterator[str]:
+    """Fields of ours that they lack or have otherwise; they may add defaults."""
+    if isinstance(ours, dict) and isinstance(theirs, dict):
+        for name, value in ours.items():
+            yield from differences(value, theirs.get(name), f"{where}/{name}")
+    elif isinstance(ours, list) and isinstance(theirs, list) and len(ours) == len(theirs):
+        for place, (one, other) in enumerate(zip(ours, theirs, strict=True)):
+            yield from differences(one, other, f"{where}/{place}")
+    elif ours != theirs:
+        yield f"{where}: {ours!r} became {theirs!r}"
+
+
+def test_a_field_that_grafana_does_not_know_is_found() -> None:
+    told = json.loads(JSONEncoder().encode(Dashboard.from_json({**dashboard(), "uids": "x"})))
+    assert list(differences({**dashboard(), "uids": "x"}, told)) == ["/uids: 'x' became None"]
