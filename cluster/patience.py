@@ -1,9 +1,10 @@
 """Starts a local Ray again where a busy machine kept it from coming up in time.
 
-Owns that one retry. Ray gives a new node 30 seconds, which no setting of its own changes, and says so with a bare
-`Exception`. Does not: retry anything else.
+Owns that one retry. Ray gives a new node, and its dashboard, some tens of seconds, which no setting of its own changes, and
+says so with a bare `Exception`. Does not: retry anything else.
 """
 
+import re
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -13,19 +14,30 @@ from configs.errors import UserError
 
 T = TypeVar("T")
 TOO_SLOW = "timed out during startup"  # in what Ray says
+DASHBOARD_LOG = re.compile(r"(\S+dashboard\.log)")  # the same, of a dashboard that does not answer: the last lines of its log
 ATTEMPTS = 3
 
 
 def patiently(start: Callable[[], T]) -> T:
     """What `start` returns. Raises UserError when the node was too slow every time, and whatever else `start` raises."""
+    why = ""
     for _ in range(ATTEMPTS):
         try:
             return start()
         except Exception as failure:
-            if TOO_SLOW not in str(failure):
+            why = _late(str(failure))
+            if not why:
                 raise
             ray.shutdown()
     raise UserError(
-        f"a local Ray node did not come up within Ray's 30 s, {ATTEMPTS} times; the machine is too busy: end what else runs "
-        "on it, or use --local"
+        f"a local Ray node did not come up, {ATTEMPTS} times: {why}; the machine is too busy: end what else runs on it, or use "
+        "--local"
     )
+
+
+def _late(said: str) -> str:
+    """Empty where it is about something else."""
+    if TOO_SLOW in said:
+        return "Ray waits 30 s for it"
+    log = DASHBOARD_LOG.search(said)
+    return f"its dashboard did not answer, whose log is {log[1]}" if log else ""

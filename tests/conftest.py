@@ -1,6 +1,8 @@
 """Fixtures that more than one folder of tests uses."""
 
 import logging
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -34,6 +36,16 @@ def shared_data() -> Iterator[Path]:
     if not SHARED_DATA.is_dir():
         pytest.skip(f"real data is absent: {SHARED_DATA}")
     return SHARED_DATA
+
+
+@pytest.fixture
+def ray_home(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder for Ray's files, with a short name as sockets lie in it. A head that is started with the usual one writes down
+    that it is the machine's cluster, and whatever run starts meanwhile joins it."""
+    path = Path(tempfile.mkdtemp(prefix="azr-"))
+    monkeypatch.setenv("RAY_TMPDIR", str(path))
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def cluster() -> Iterator[Cluster]:
+def cluster(ray_home: Path) -> Iterator[Cluster]:
     """A head for the driver alone, and one node with room for the actors."""
     head = {"num_cpus": 0, "include_dashboard": False, "object_store_memory": 150 * 2**20}
     made = patiently(lambda: Cluster(initialize_head=True, head_node_args=head))

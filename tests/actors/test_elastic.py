@@ -145,7 +145,7 @@ def test_one_that_finds_no_room_says_what_is_missing_and_joins_when_there_is_som
 
 
 @pytest.fixture
-def two_nodes() -> Iterator[Any]:
+def two_nodes(ray_home: Path) -> Iterator[Any]:
     """A head without CPUs and two workers with room for one generator each; ends the module's cluster."""
     from ray.cluster_utils import Cluster
 

@@ -2,7 +2,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from ray._private import node
+from ray._private import node, services
 
 from cluster.patience import ATTEMPTS, TOO_SLOW, patiently
 from configs.errors import UserError
@@ -29,6 +29,13 @@ def test_a_machine_that_is_always_too_busy_is_named() -> None:
         patiently(failing(ATTEMPTS, TOO_SLOW))
 
 
+def test_a_dashboard_that_never_answers_is_named_with_its_log() -> None:
+    said = "\nThe last 20 lines of /tmp/ray/session_1/logs/dashboard.log (it contains the error): \nINFO"
+    assert patiently(failing(ATTEMPTS - 1, said)) == "up"
+    with pytest.raises(UserError, match=r"its dashboard did not answer, whose log is /tmp/ray/session_1/logs/dashboard\.log;"):
+        patiently(failing(ATTEMPTS, said))
+
+
 def test_another_failure_is_not_tried_again() -> None:
     start = failing(1, "no such file")
     with pytest.raises(Exception, match="no such file"):
@@ -38,3 +45,4 @@ def test_another_failure_is_not_tried_again() -> None:
 
 def test_the_words_are_still_those_of_ray() -> None:
     assert TOO_SLOW in " ".join(Path(node.__file__).read_text(encoding="utf-8").split())
+    assert "lines of {dashboard_log} " in Path(services.__file__).read_text(encoding="utf-8")

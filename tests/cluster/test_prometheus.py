@@ -4,7 +4,6 @@ import json
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.parse
 import urllib.request
@@ -31,32 +30,24 @@ Ask = Callable[[str], list[dict[str, Any]]]
 
 
 @pytest.fixture
-def temp() -> Iterator[Path]:
-    """Short: Ray puts sockets under it."""
-    path = Path(tempfile.mkdtemp(prefix="azr-"))
-    yield path
-    shutil.rmtree(path, ignore_errors=True)
-
-
-@pytest.fixture
-def cluster(temp: Path) -> Iterator[None]:
+def cluster(ray_home: Path) -> Iterator[None]:
     """With its dashboard, which is what keeps the list of nodes."""
     start = {"num_cpus": 1, "object_store_memory": 80 * 2**20, "log_to_driver": False, "dashboard_port": free_port()}
-    patiently(lambda: ray.init(address="local", include_dashboard=True, _temp_dir=str(temp), **start))
+    patiently(lambda: ray.init(address="local", include_dashboard=True, **start))
     yield
     ray.shutdown()
 
 
 @pytest.fixture
-def prometheus(temp: Path) -> Iterator[Ask]:
+def prometheus(ray_home: Path) -> Iterator[Ask]:
     binary = shutil.which("prometheus") or shutil.which("prometheus", path=str(Path(sys.executable).parent))
     if binary is None:
         pytest.skip("there is no Prometheus; `make tools` installs one")
     shipped = CONFIG.read_text(encoding="utf-8")
     assert TEMP in shipped
-    config, address = temp / "prometheus.yml", f"127.0.0.1:{free_port()}"
-    config.write_text(shipped.replace(TEMP, f"{temp}/").replace("interval: 10s", "interval: 1s"), encoding="utf-8")
-    flags = [f"--config.file={config}", f"--storage.tsdb.path={temp / 'data'}", f"--web.listen-address={address}"]
+    config, address = ray_home / "prometheus.yml", f"127.0.0.1:{free_port()}"
+    config.write_text(shipped.replace(TEMP, f"{ray_home}/ray/").replace("interval: 10s", "interval: 1s"), encoding="utf-8")
+    flags = [f"--config.file={config}", f"--storage.tsdb.path={ray_home / 'data'}", f"--web.listen-address={address}"]
     process = subprocess.Popen([binary, *flags], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def ask(query: str) -> list[dict[str, Any]]:
