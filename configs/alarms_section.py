@@ -30,10 +30,14 @@ class AlarmsSection(Section):
         2, ge=1, description="Evaluations in a row that must be so low: one alone is chance once in a dozen."
     )
     mismatch: float = Field(
-        0.05, gt=0, description="mismatch above it: mean |Δ logprob|; bfloat16 kernels alone stay well below."
+        0.05,
+        gt=0,
+        description="mismatch above it × (1 + pipeline.staleness): mean |Δ logprob|; bfloat16 alone stays well below.",
     )
     mismatch_growth: float = Field(
-        3.0, gt=1, description="mismatch_grows above it, times the run's first steps; rounding (below 1e-3) never counts."
+        3.0,
+        gt=1,
+        description="mismatch_grows above it × (1 + pipeline.staleness), times the first steps; below 1e-3 it never counts.",
     )
     zero_variance: float = Field(
         0.25, ge=0, le=1, description="zero_variance above it: GRPO runs were seen to stall from a quarter on."

@@ -30,6 +30,7 @@ class AlarmLog:
             config.family.kinds,
             capacity=config.buffers.capacity,
             selfplay=config.mode == "selfplay",
+            staleness=config.pipeline.staleness,
         )
         rewind(self._path, last_step)
         for record in _played(run_dir):

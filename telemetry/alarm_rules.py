@@ -33,6 +33,7 @@ class Reach:
 
     section: AlarmsSection
     capacity: int  # of a buffer
+    staleness: int = 0  # policy versions that a trained rollout may be behind
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

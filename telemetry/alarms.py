@@ -19,6 +19,7 @@ from telemetry.records import Phase, StepRecord
 ROLES = ("propose", "solve")
 ONLY_SELFPLAY = ("stagnant_buffer",)  # a fixed data set is no buffer that failed to grow
 ONLY_SEVERAL_KINDS = ("one_kind_pays",)
+WITH_STALENESS = ("mismatch", "mismatch_grows")  # the policy's own change is in what they read: times 1 + staleness
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,15 +86,17 @@ class _Watch:
 
 
 class AlarmMonitor:
-    """The alarms of one run. `selfplay`: whether the buffers are meant to grow."""
+    """The alarms of one run. `selfplay`: whether the buffers are meant to grow. `staleness`: `pipeline.staleness`."""
 
-    def __init__(self, section: AlarmsSection, kinds: Sequence[str], *, capacity: int, selfplay: bool) -> None:
+    def __init__(
+        self, section: AlarmsSection, kinds: Sequence[str], *, capacity: int, selfplay: bool, staleness: int = 0
+    ) -> None:
         rules = [
             rule
             for rule in RULES
             if (selfplay or rule.name not in ONLY_SELFPLAY) and (len(kinds) > 1 or rule.name not in ONLY_SEVERAL_KINDS)
         ]
-        reach = Reach(section=section, capacity=capacity)
+        reach = Reach(section=section, capacity=capacity, staleness=staleness)
         self._watches = [watch for rule in rules for watch in _watches(rule, reach, kinds)] if section.enabled else []
 
     def take(self, record: StepRecord) -> Changes:
@@ -112,6 +115,7 @@ class AlarmMonitor:
 def _watches(rule: Rule, reach: Reach, kinds: Sequence[str]) -> Iterator[_Watch]:
     section = reach.section
     by_kind = kinds if "{kind}" in rule.scalar else ("",)
+    threshold = float(getattr(section, rule.key)) if rule.key else 0.0
     by_role = ROLES if "{role}" in rule.scalar else ("",)
     for kind, role in product(by_kind, by_role):
         yield _Watch(
@@ -119,6 +123,6 @@ def _watches(rule: Rule, reach: Reach, kinds: Sequence[str]) -> Iterator[_Watch]
             name="/".join(part for part in (rule.name, kind, role) if part),
             scalar=rule.scalar.format(kind=kind, role=role),
             meter=rule.meter(reach),
-            threshold=float(getattr(section, rule.key)) if rule.key else 0.0,
+            threshold=threshold * (1 + reach.staleness) if rule.name in WITH_STALENESS else threshold,
             readings={"accuracy_falls": section.evaluations, "not_finite": 1}.get(rule.name, section.window),
         )

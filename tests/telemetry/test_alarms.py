@@ -118,6 +118,16 @@ def test_the_scalar_of_an_alarm_is_1_from_the_step_that_fires_to_the_one_that_en
     assert values[-1] == 0.0
 
 
+@pytest.mark.parametrize("staleness", [0, 2])
+def test_what_the_policy_itself_moves_between_sampling_and_learning_is_no_mismatch(staleness: int) -> None:
+    def limits(mismatch: float) -> dict[str, float]:
+        watching = AlarmMonitor(AlarmsSection(window=STEPS), KINDS, capacity=1000, selfplay=True, staleness=staleness)
+        return {alarm.name: alarm.threshold for alarm in played(watching, lambda step: {"mismatch/mean": mismatch})[0]}
+
+    assert ("mismatch" in limits(0.06)) == (staleness == 0)
+    assert limits(0.3) == pytest.approx({"mismatch": 0.05 * (1 + staleness), "mismatch_grows": 3 * (1 + staleness)})
+
+
 def test_a_run_that_goes_well_is_silent() -> None:
     assert played(monitor(), lambda step: {}) == ([], [])
 
