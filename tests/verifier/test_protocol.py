@@ -195,7 +195,7 @@ def told(value: object) -> Result:
     ("left", "right", "equal"),
     [
         ({1: 2, 3: 4}, {3: 4, 1: 2}, True),
-        ({"a", "b"}, {"b", "a"}, True),
+        pytest.param({"a", "b"}, {"b", "a"}, True, id="sets of text"),  # whose order is another one in each process
         ([float("nan")], [float("nan")], True),
         (1, True, False),
         (1, 1.0, False),
