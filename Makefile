@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(EXTRA)
 # Two at a time, a file by one of them: most of a test with real parts is waiting for processes to start.
-PYTEST = $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile
+PYTEST = $(BIN)/python -m pytest --numprocesses $(JOBS) --dist loadfile --no-loadscope-reorder
 JOBS ?= 2
 CONFIG ?= configs/tiny-cpu.yaml
 ARGS ?=
