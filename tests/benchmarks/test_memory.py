@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.memory import EVERY_S, Samples, compare, label, main, text, watch
+from benchmarks import memory
+from benchmarks.memory import Samples, compare, label, main, text, watch
 
 PAGE = 2**20
 
@@ -56,9 +57,10 @@ def test_a_run_too_short_for_two_windows_is_refused(capsys: pytest.CaptureFixtur
     assert "--steps must be at least --after + 20, got 60 and 50" in capsys.readouterr().err
 
 
-def test_children_are_sampled_and_a_command_that_fails_is_no_result(tmp_path: Path) -> None:
+def test_children_are_sampled_and_a_command_that_fails_is_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "EVERY_S", 0.05)
     child = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(%g)']); sys.exit(%d)"
-    samples = watch(subprocess.Popen([sys.executable, "-c", child % (4 * EVERY_S, 0)]), tmp_path)
+    samples = watch(subprocess.Popen([sys.executable, "-c", child % (0.5, 0)]), tmp_path)
     assert len([one for one in samples.values() if len(one.taken) > 1]) == 2
     with pytest.raises(subprocess.CalledProcessError):
         watch(subprocess.Popen([sys.executable, "-c", child % (0, 3)]), tmp_path)
