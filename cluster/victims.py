@@ -110,14 +110,14 @@ def _living() -> list[psutil.Process]:
 
 
 def _role(process: psutil.Process) -> str:
-    title = _title(process)
+    title = _title(process, None)  # a long path of Python's would leave no room for the module in a short one
     if SANDBOX_MODULE in title:
         return SANDBOX
     return next((role for role, starts in TITLES.items() if title.startswith(starts)), "")
 
 
-def _title(process: psutil.Process) -> str:
+def _title(process: psutil.Process, length: int | None = 120) -> str:
     try:
-        return " ".join(process.cmdline())[:120] or process.name()
+        return " ".join(process.cmdline())[:length] or process.name()
     except psutil.Error:
         return "a process that has ended"

@@ -13,8 +13,9 @@ import pytest
 
 from cluster.chaos import ChaosRun, Plan, chaos
 from cluster.faults import FILE, FaultLog, read_faults
-from cluster.victims import DRIVER, ROLES, processes_of, segments, unowned
+from cluster.victims import DRIVER, ROLES, SANDBOX, processes_of, segments, unowned
 from configs.errors import UserError
+from verifier.sandbox.host import BOOT
 
 PROJECT = Path(__file__).resolve().parents[2]
 LEAVES_AN_ORPHAN = """
@@ -67,6 +68,17 @@ def test_roles_are_found_below_the_driver_only(tmp_path: Path) -> None:
             process.send_signal(signal.SIGKILL)
         for child in (driver, other):
             child.wait()
+
+
+def test_a_sandbox_server_is_found_however_long_the_path_of_python_is(tmp_path: Path) -> None:
+    long = tmp_path / ("folder" * 30)
+    long.mkdir()
+    (long / "python").symlink_to(sys.executable)
+    driver = subprocess.Popen([long / "python", "-c", "input()", BOOT], stdin=subprocess.PIPE)
+    try:
+        assert processes_of(SANDBOX, psutil.Process()) == [psutil.Process(driver.pid)]
+    finally:
+        driver.communicate(b"\n", timeout=30)
 
 
 def test_a_segment_that_a_living_process_has_open_is_not_left_behind() -> None:
