@@ -130,7 +130,10 @@ class Fleet:
         return self.each(method, [args])[0]
 
     def split(self, method: str, items: Sequence[T], alike: Callable[[T], Hashable] = id) -> list[Any]:
-        """Shares of the items as `dealt` gives them, one call per actor that gets any; the answers in the items' order."""
+        """Shares of the items as `dealt` gives them, one call per actor that gets any; the answers in the items' order.
+
+        `alike`: neighbours of which it gives the same go to one actor.
+        """
         shares = [share for share in dealt([alike(item) for item in items], len(self)) if share]
         told = self.each(method, [([items[position] for position in share],) for share in shares])
         answers = {

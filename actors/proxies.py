@@ -224,7 +224,7 @@ class RemoteLearner(Remote):
         return scalars
 
     def publish(self, version: int) -> Publication:
-        """A publication whose buckets are object references; they are freed when it is dropped."""
+        """A publication whose buckets are object references; they are freed when it is dropped and a newer one is there."""
         while True:
             publication: Publication = self._fleet.all("publish", version)[0]
             count = len(publication.buckets)

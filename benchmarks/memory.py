@@ -73,10 +73,11 @@ def watch(process: "subprocess.Popen[bytes]", run: Path) -> dict[int, Samples]:
         step = newest_step(run)
         with suppress(psutil.NoSuchProcess):
             for one in [top, *top.children(recursive=True)]:
-                with suppress(psutil.NoSuchProcess, psutil.ZombieProcess):
+                with suppress(psutil.NoSuchProcess):
                     memory = one.memory_info()
-                    known = samples.setdefault(one.pid, Samples(label(one.cmdline())))
-                    known.taken.append((step, memory.rss, memory.rss - memory.shared))
+                    if one.pid not in samples:
+                        samples[one.pid] = Samples(label(one.cmdline()))
+                    samples[one.pid].taken.append((step, memory.rss, memory.rss - memory.shared))
         time.sleep(EVERY_S)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, process.args)

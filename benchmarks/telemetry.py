@@ -45,12 +45,12 @@ def play(arm: str, root: Path, name: str, steps: int, server: str, overrides: Se
     mode = arm if arm in ("disabled", "offline") else "online"
     fixed = (f"run.root={root}", f"run.name={name}", f"run.steps={steps}", f"telemetry.wandb={mode}", "cluster.address=local")
     command = [sys.executable, "-m", "cluster.train", "configs/smoke.yaml", *fixed, f"model.stand_in.cache={root / 'cache'}"]
-    # A key of the right form: with none W&B would give up before it asks the server. A home of its own: no one's login.
-    login = {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": server, "HOME": str(root)} if mode == "online" else {}
+    # A home of its own, for every arm: no one's login, and the same caches. A key of the right form: with none W&B would give
+    # up before it asks the server.
+    login = {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": server} if mode == "online" else {}
+    environment = {**os.environ, "HOME": str(root), **login}
     begun = time.monotonic()
-    subprocess.run(
-        [*command, *overrides], check=True, timeout=RUN_TIMEOUT_S, stdout=subprocess.DEVNULL, env={**os.environ, **login}
-    )
+    subprocess.run([*command, *overrides], check=True, timeout=RUN_TIMEOUT_S, stdout=subprocess.DEVNULL, env=environment)
     wall_s = time.monotonic() - begun
     told = [scalars for _, scalars in read_steps(root / name)][SKIPPED:]
     return Played(tuple(one["time/step"] for one in told), tuple(one.get("time/telemetry", 0.0) for one in told), wall_s)

@@ -5,7 +5,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,14 @@ import pytest
 from ray.cluster_utils import Cluster
 
 from cluster.patience import patiently
+from telemetry.jsonl import STEPS, folder, read_lines
+from telemetry.records import Phase
 from telemetry.same_curve import first_difference
 
 PROJECT = Path(__file__).resolve().parents[1]
 TIMEOUT_S = 600.0
 COMMAND = [sys.executable, "-m", "cluster.cli"]
+Begin = Callable[[str], "subprocess.Popen[bytes]"]
 ROOM = {"num_cpus": 2, "object_store_memory": 150 * 2**20}  # for all actors of the run
 
 pytestmark = pytest.mark.slow
@@ -35,36 +38,34 @@ def cluster(ray_home: Path) -> Iterator[Cluster]:
         made.shutdown()
 
 
-def begin(cluster: Cluster, root: Path, name: str, *settings: str) -> "subprocess.Popen[bytes]":
-    fixed = (
-        f"run.root={root}",
-        f"run.name={name}",
-        f"model.stand_in.cache={root / 'cache'}",
-        f"cluster.address={cluster.address}",
-    )
-    small = ("generators.engine=transformers", "telemetry.wandb=disabled", "run.steps=6", "evaluation.every=6")
-    command = [*COMMAND, "train", "configs/smoke.yaml", *fixed, *small, *settings]
-    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
-    with (root / f"{name}.log").open("ab") as log:
-        return subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=log, stderr=log)
+@pytest.fixture
+def begin(cluster: Cluster, tmp_path: Path) -> Iterator[Begin]:
+    """Starts a run of this name on the cluster, with its log beside it; what still goes on at the end is ended."""
+    begun: list[subprocess.Popen[bytes]] = []
+
+    def start(name: str) -> "subprocess.Popen[bytes]":
+        fixed = (f"run.root={tmp_path}", f"run.name={name}", f"cluster.address={cluster.address}")
+        small = ("generators.engine=transformers", "telemetry.wandb=disabled", "run.steps=6", "evaluation.every=6")
+        command = [*COMMAND, "train", "configs/smoke.yaml", *fixed, *small, f"model.stand_in.cache={tmp_path / 'cache'}"]
+        environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+        with (tmp_path / f"{name}.log").open("ab") as log:
+            begun.append(subprocess.Popen(command, cwd=PROJECT, env=environment, stdout=log, stderr=log))
+        return begun[-1]
+
+    yield start
+    for process in begun:
+        if process.poll() is None:
+            process.kill()
+            process.wait(60)
 
 
 def finish(process: "subprocess.Popen[bytes]", log: Path) -> None:
-    try:
-        code = process.wait(TIMEOUT_S)
-    except subprocess.TimeoutExpired:
-        process.terminate()
-        process.wait(60)
-        raise
-    assert code == 0, log.read_text(errors="replace")[-4000:]
+    assert process.wait(TIMEOUT_S) == 0, log.read_text(errors="replace")[-4000:]
 
 
 def after_step(process: "subprocess.Popen[bytes]", run: Path, step: int) -> None:
-    deadline, file = time.monotonic() + TIMEOUT_S, run / "telemetry" / "steps.jsonl"
-    while not (
-        file.is_file()
-        and any(f'"step":{step},' in line.replace(" ", "") and "self_play" in line for line in file.read_text().splitlines())
-    ):
+    deadline, file = time.monotonic() + TIMEOUT_S, folder(run) / f"{STEPS}.jsonl"
+    while not any(line["phase"] == Phase.SELF_PLAY and line["step"] >= step for line in read_lines(file)):
         assert process.poll() is None, run.with_name(f"{run.name}.log").read_text(errors="replace")[-4000:]
         assert time.monotonic() < deadline, f"no step {step} after {TIMEOUT_S:g} s"
         time.sleep(0.1)
@@ -79,10 +80,10 @@ def balance(run: Path) -> dict[str, Any]:
 
 
 def test_a_run_whose_only_node_of_actors_is_lost_goes_on_on_another_with_the_same_curve(
-    cluster: Cluster, tmp_path: Path
+    cluster: Cluster, begin: Begin, tmp_path: Path
 ) -> None:
-    finish(begin(cluster, tmp_path, "whole"), tmp_path / "whole.log")
-    running = begin(cluster, tmp_path, "lost")
+    finish(begin("whole"), tmp_path / "whole.log")
+    running = begin("lost")
     after_step(running, tmp_path / "lost", 3)
     doomed = next(iter(cluster.worker_nodes))
     cluster.add_node(**ROOM)
