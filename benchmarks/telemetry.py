@@ -1,7 +1,8 @@
 """What telemetry costs a run, with W&B recorded, switched off and blocked: whole runs, real in every part, side by side.
 
     share     = Σ seconds that the loop gave to telemetry ÷ Σ seconds of the steps, evaluations included
-    step      = median seconds of a step ÷ the same of the arm `disabled`: also sees what W&B's own process takes of the cores
+    step      = Σ over the steps of the fastest round's seconds ÷ the same of the arm `disabled`: also sees what W&B's own
+                process takes of the cores. A step is the same work in every arm and round: the fastest is the least disturbed
     whole run = wall seconds from the command to its end ÷ the same of `disabled`: also sees the start and the end
 
 The arms: W&B `disabled`; `offline`, the default; `refused`, online to a port where nobody listens; `silent`, online to a server
@@ -58,7 +59,7 @@ def play(arm: str, root: Path, name: str, steps: int, server: str, overrides: Se
 
 def compare(played: Mapping[str, Sequence[Played]]) -> dict[str, dict[str, float]]:
     """Per arm, over its rounds; `step` and `whole_run` are ratios to `disabled`."""
-    step_s = {arm: median(seconds for run in runs for seconds in run.step_s) for arm, runs in played.items()}
+    step_s = {arm: sum(map(min, zip(*(run.step_s for run in runs), strict=True))) for arm, runs in played.items()}
     wall_s = {arm: median(run.wall_s for run in runs) for arm, runs in played.items()}
     share = {
         arm: sum(sum(run.telemetry_s) for run in runs) / sum(sum(run.step_s) for run in runs) for arm, runs in played.items()

@@ -244,7 +244,9 @@ def doctor(as_json: Json = False) -> None:
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def bench(
     context: typer.Context,
-    name: Annotated[str, typer.Argument(help="generator, learner, ledger, overlap, publish, scaling, verifier.")],
+    name: Annotated[
+        str, typer.Argument(help="generator, learner, ledger, memory, overlap, publish, scaling, telemetry, verifier.")
+    ],
 ) -> None:
     """Runs a benchmark in a process of its own; further arguments are the benchmark's (--json)."""
     from cluster.bench import run_benchmark

@@ -124,6 +124,8 @@ def _started(section: ClusterSection, num_cpus: float, debug: bool, job: JobConf
     if section.dashboard_port:
         check_port(section.dashboard_port, "cluster.dashboard_port")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    # Calls that Ray's head remembers for its dashboard. Its own 100,000 of them let its memory grow through the first hours.
+    os.environ.setdefault("RAY_task_events_max_num_task_in_gcs", "1000")
     try:
         context = patiently(
             lambda: ray.init(

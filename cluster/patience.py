@@ -1,7 +1,8 @@
 """Starts a local Ray again where a busy machine kept it from coming up in time.
 
 Owns that one retry. Ray gives a new node, and its dashboard, some tens of seconds, which no setting of its own changes, and
-says so with a bare `Exception`. Does not: retry anything else.
+says so with a bare `Exception`. What a start in vain has left running is ended before the next: Ray itself does that at
+exit, and until then its processes would keep the machine busier still. Does not: retry anything else.
 """
 
 import re
@@ -10,6 +11,7 @@ from typing import TypeVar
 
 import ray
 
+from cluster.processes import descendants, end_processes
 from configs.errors import UserError
 
 T = TypeVar("T")
@@ -20,7 +22,7 @@ ATTEMPTS = 3
 
 def patiently(start: Callable[[], T]) -> T:
     """What `start` returns. Raises UserError when the node was too slow every time, and whatever else `start` raises."""
-    why = ""
+    why, before = "", descendants()
     for _ in range(ATTEMPTS):
         try:
             return start()
@@ -29,6 +31,7 @@ def patiently(start: Callable[[], T]) -> T:
             if not why:
                 raise
             ray.shutdown()
+            end_processes(descendants() - before, grace_s=0)
     raise UserError(
         f"a local Ray node did not come up, {ATTEMPTS} times: {why}; the machine is too busy: end what else runs on it, or use "
         "--local"

@@ -50,4 +50,4 @@ def end_processes(processes: Iterable[psutil.Process], grace_s: float = GRACE_S)
     for process in staying:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.kill()
-    psutil.wait_procs(staying, timeout=grace_s)
+    psutil.wait_procs(staying, timeout=GRACE_S)

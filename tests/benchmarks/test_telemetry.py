@@ -8,11 +8,11 @@ import pytest
 from benchmarks.telemetry import Played, compare, main, play
 
 
-def test_the_share_is_of_the_steps_time_and_ratios_are_to_the_arm_without_wandb() -> None:
+def test_the_share_is_of_the_steps_time_and_a_step_counts_as_its_fastest_round_over_the_arm_without_wandb() -> None:
     found = compare(
         {
-            "disabled": [Played((4.0, 4.0, 100.0), (0.0, 0.0, 0.0), 200.0)],
-            "offline": [Played((5.0, 5.0), (0.1, 0.1), 250.0), Played((5.0, 10.0), (0.1, 0.2), 250.0)],
+            "disabled": [Played((4.0, 4.0), (0.0, 0.0), 200.0)],
+            "offline": [Played((5.0, 100.0), (0.1, 2.0), 250.0), Played((90.0, 5.0), (1.8, 0.1), 250.0)],
         }
     )
     assert found["offline"] == {"share": 0.02, "step": 1.25, "whole_run": 1.25}

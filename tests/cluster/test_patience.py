@@ -1,6 +1,8 @@
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from ray._private import node, services
 
@@ -22,6 +24,24 @@ def failing(times: int, message: str) -> Callable[[], str]:
 
 def test_a_node_that_was_too_slow_is_started_again() -> None:
     assert patiently(failing(ATTEMPTS - 1, f"The current node {TOO_SLOW}.")) == "up"
+
+
+def test_what_a_start_in_vain_has_left_running_is_ended_and_nothing_else() -> None:
+    mine, left = subprocess.Popen(["sleep", "60"]), []
+    start = failing(1, TOO_SLOW)
+
+    def begin() -> str:
+        left.append(subprocess.Popen(["sleep", "60"]))
+        return start()
+
+    try:
+        patiently(begin)
+        assert [psutil.pid_exists(one.pid) for one in left] == [False, True]
+        assert mine.poll() is None
+    finally:
+        for one in (mine, *left):
+            one.kill()
+            one.wait()
 
 
 def test_a_machine_that_is_always_too_busy_is_named() -> None:
