@@ -203,6 +203,7 @@ def test_a_request_waits_for_the_version_that_it_asks_for(
     assert (old.policy_version, new.policy_version) == (1, 2)
 
 
+@pytest.mark.slow
 def test_corrupt_weights_end_the_loop_with_their_version(
     tiny_model: Path, generators: GeneratorsSection, publish: Publish, thread: ThreadPoolExecutor
 ) -> None:

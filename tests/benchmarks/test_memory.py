@@ -57,6 +57,7 @@ def test_a_run_too_short_for_two_windows_is_refused(capsys: pytest.CaptureFixtur
     assert "--steps must be at least --after + 20, got 60 and 50" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_children_are_sampled_and_a_command_that_fails_is_no_result(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory, "EVERY_S", 0.05)
     child = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import time; time.sleep(%g)']); sys.exit(%d)"

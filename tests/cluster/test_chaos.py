@@ -42,6 +42,7 @@ def test_every_role_comes_once_a_round_and_the_order_is_the_seed_s(tmp_path: Pat
     assert roles != struck(2, tmp_path)
 
 
+@pytest.mark.slow
 def test_what_an_ended_driver_leaves_is_found_told_and_ended() -> None:
     done = subprocess.run(
         [sys.executable, "-c", LEAVES_AN_ORPHAN], cwd=PROJECT, capture_output=True, text=True, timeout=60, check=True

@@ -101,6 +101,7 @@ def test_answers_may_be_as_long_as_the_suite_needs_or_as_it_is_said(root: Path, 
     assert [one.max_tokens for one in chosen.values()] == [7, 7, 7]
 
 
+@pytest.mark.slow
 def test_only_programs_need_to_know_whether_the_model_speaks_chat(root: Path, judges: Judges) -> None:
     def refuse() -> bool:
         raise UserError("asked")

@@ -39,6 +39,7 @@ def tether(*command: str) -> subprocess.Popen[bytes]:
     return subprocess.Popen([*TETHER, str(os.getpid()), *command], start_new_session=True)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "code"),
     [(["sh", "-c", "exit 0"], 0), (["sh", "-c", "exit 3"], 3), (["sh", "-c", "kill -9 $$"], 137), (["no-such-program"], 127)],
@@ -73,6 +74,7 @@ def test_kill_9_of_the_tether_ends_the_command(tmp_path: Path) -> None:
     assert eventually(lambda: gone(pids(tmp_path / "pids")[0]))
 
 
+@pytest.mark.slow
 def test_sigterm_reaches_the_command_which_may_end_in_its_own_way(tmp_path: Path) -> None:
     file = tmp_path / "pids"
     process = tether("sh", "-c", f"trap 'exit 5' TERM; echo $$ > {file}; while :; do sleep 0.05; done")

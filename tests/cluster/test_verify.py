@@ -189,6 +189,7 @@ def test_more_lines_than_a_block_are_answered_in_order(told: Told, monkeypatch: 
     assert [int(line.split(" line ")[1].split()[0]) for line in err.splitlines()] == [number + 1 for number in range(3, 60, 10)]
 
 
+@pytest.mark.slow
 def test_what_programs_print_is_not_among_the_answers(told: Told) -> None:
     code, lines, err = told(
         case(1, "1", "import sys\nprint('{}')\ndef f(x):\n  print('x'); sys.stderr.write('y'); sys.stdout.flush()\n  return x"),

@@ -62,6 +62,7 @@ def test_an_exchange_of_operands_is_counted_apart(family: ArithmeticFamily) -> N
     assert result.alike["buffers"] == len(clean)
 
 
+@pytest.mark.slow
 def test_a_problem_of_an_evaluation_file_is_found_by_its_normalised_program_whatever_its_input(tmp_path: Path) -> None:
     path = tmp_path / "held.jsonl"
     path.write_text('{"code": "def f(n):\\n    # a comment\\n    return n * 7 + 1"}\n')

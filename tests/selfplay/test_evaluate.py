@@ -20,6 +20,7 @@ from verifier.execution import Call, Outcome
 from verifier.verifier import FamilyVerifier
 
 
+@pytest.mark.slow
 def test_suites_are_those_of_the_kinds_that_are_played(family: ArithmeticFamily, verifier: FamilyVerifier) -> None:
     assert {name: len(items) for name, items in heldout_items(family, verifier, list(Kind)).items()} == {
         "deduction": 200,

@@ -92,6 +92,7 @@ def test_buffers_grow_by_admitted_proposals_and_by_nothing_else(
         assert growth == after.scalars["counts/admitted"]
 
 
+@pytest.mark.slow
 def test_the_paper_scheme_trains_one_fresh_attempt_per_task_and_not_those_that_measure(
     small_config: RunConfig, family: ArithmeticFamily, parts: Parts, tmp_path: Path
 ) -> None:
@@ -115,6 +116,7 @@ def test_a_share_of_the_tasks_comes_from_the_buffer_and_kinds_may_weigh_differen
             assert all(fresh[kind] <= config.num_fresh(kind) for kind in fresh)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["refuse", "reattempt"])
 def test_a_buffered_task_that_is_proposed_again_is_refused_or_attempted_anew_but_held_once(
     policy: str, small_config: RunConfig, family: ArithmeticFamily, parts: Parts, tmp_path: Path
@@ -130,6 +132,7 @@ def test_a_buffered_task_that_is_proposed_again_is_refused_or_attempted_anew_but
     assert len({record.scalars["buffer/deduction"] for record in records}) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("policy", ["mask", "penalise"])
 def test_a_completion_cut_by_length_is_never_scored_as_if_whole(
     policy: str, small_config: RunConfig, family: ArithmeticFamily, parts: Parts, tmp_path: Path
@@ -156,6 +159,7 @@ def test_a_resumed_run_repeats_the_uninterrupted_one_bit_for_bit(
     assert resumed.learner.weight == parts.learner.weight  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_the_newest_checkpoints_and_the_best_one_are_kept(
     small_config: RunConfig, family: ArithmeticFamily, parts: Parts, tmp_path: Path
 ) -> None:
@@ -175,6 +179,7 @@ def test_a_corrupt_checkpoint_is_one_line_that_names_it_and_the_remedy(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_stages_sum_to_the_step(small_config: RunConfig, family: ArithmeticFamily, parts: Parts, tmp_path: Path) -> None:
     for record in play(small_config, family, parts, tmp_path):
         if record.phase is Phase.SELF_PLAY and record.step:

@@ -51,6 +51,7 @@ def test_seeds_are_told_once_and_every_step_beside_them(
     assert told["difficulty/induction/buffer/p50"] == len(steps)
 
 
+@pytest.mark.slow
 def test_bins_and_shares_agree_with_the_rows(
     small_config: RunConfig, family: ArithmeticFamily, parts: Parts, tmp_path: Path
 ) -> None:
@@ -85,6 +86,7 @@ def test_duplicates_are_counted_among_what_reads(
                 assert record.scalars[f"diversity/{kind}/duplicate"] == repeats / readable
 
 
+@pytest.mark.slow
 def test_optional_parts_of_the_rewards_are_logged_apart_when_they_are_on(
     small_config: RunConfig, family: ArithmeticFamily, parts: Parts, other_parts: Parts, tmp_path: Path
 ) -> None:

@@ -143,6 +143,7 @@ def test_mining_draws_tasks_that_failed_and_never_more_than_its_share(
     assert mined > 1
 
 
+@pytest.mark.slow
 def test_balance_moves_tasks_by_what_the_buffers_hold_and_tells_it(
     small_config: RunConfig, family: ArithmeticFamily, parts: Parts, tmp_path: Path
 ) -> None:
@@ -183,6 +184,7 @@ def test_a_resumed_run_with_every_part_on_repeats_the_uninterrupted_one(
     assert resumed.learner.weight == parts.learner.weight  # type: ignore[attr-defined]
 
 
+@pytest.mark.slow
 def test_the_generator_s_proposals_stay_within_the_bound(
     small_config: RunConfig, family: ArithmeticFamily, parts: Parts, tmp_path: Path
 ) -> None:

@@ -77,6 +77,7 @@ def test_stripping_removes_docstrings_and_comments_and_nothing_else() -> None:
     assert strip_comments(unwritable) == unwritable
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not CRUXEVAL.exists(), reason="the CRUXEval rows are not beside this checkout")
 def test_normal_forms_and_stripped_programs_of_cruxeval_compute_what_the_programs_do() -> None:
     """These programs are known to be harmless: they run here, so that a wrong renaming shows."""

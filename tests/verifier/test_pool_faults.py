@@ -89,6 +89,7 @@ def test_a_server_killed_between_two_batches_is_replaced(make_pool: Callable[...
             server.kill()
 
 
+@pytest.mark.slow
 def test_a_stopped_server_is_noticed_and_replaced(make_pool: Callable[..., Pool], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pool_module, "LOST_S", 1.0)
     pool = make_pool(timeout_s=60)

@@ -46,6 +46,7 @@ def reviving(streaming: type) -> Callable[..., Any]:
     return Reviving
 
 
+@pytest.mark.slow
 def test_the_only_generator_dies_and_comes_back_and_what_is_trained_is_the_same(
     play: Any, streaming: type, reviving: Callable[..., Any], async_config: MakeConfig, tmp_path: Path
 ) -> None:

@@ -124,6 +124,7 @@ def test_every_step_says_how_stale_it_was_and_where_all_requests_are(
         )
 
 
+@pytest.mark.slow
 def test_evaluations_are_answered_by_exactly_the_version_that_they_are_of(
     async_config: MakeConfig, family: ArithmeticFamily, parts: Parts, streaming: type, tmp_path: Path
 ) -> None:
@@ -149,6 +150,7 @@ def test_a_resumed_run_goes_on_from_the_checkpoint_and_its_log_has_every_step_on
     assert sum('"trained"' in line for line in log) == 6
 
 
+@pytest.mark.slow
 def test_what_breaks_in_a_stage_ends_the_run_as_itself(
     async_config: MakeConfig, family: ArithmeticFamily, parts: Parts, streaming: type, tmp_path: Path
 ) -> None:
