@@ -37,7 +37,7 @@ RUN_TIMEOUT_S = 7200.0
 class Samples:
     """Of one process: (step, resident bytes, private bytes), in order."""
 
-    label: str
+    label: str = "?"
     taken: list[tuple[int, int, int]] = field(default_factory=list)
 
     def between(self, first: int, last: int) -> list[tuple[int, int, int]]:
@@ -75,9 +75,9 @@ def watch(process: "subprocess.Popen[bytes]", run: Path) -> dict[int, Samples]:
             for one in [top, *top.children(recursive=True)]:
                 with suppress(psutil.NoSuchProcess):
                     memory = one.memory_info()
-                    if one.pid not in samples:
-                        samples[one.pid] = Samples(label(one.cmdline()))
-                    samples[one.pid].taken.append((step, memory.rss, memory.rss - memory.shared))
+                    sampled = samples.setdefault(one.pid, Samples())
+                    sampled.label = label(one.cmdline())  # it may have been a fork that had not become its program yet
+                    sampled.taken.append((step, memory.rss, memory.rss - memory.shared))
         time.sleep(EVERY_S)
     if process.returncode:
         raise subprocess.CalledProcessError(process.returncode, process.args)
