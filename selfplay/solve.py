@@ -129,7 +129,7 @@ def grade(
         Answer(attempt_id=rollout.attempt_id, task=task, text=rollout.text)
         for task, rollout in zip(owners, rollouts, strict=True)
     ]
-    verdicts = verifier.grade(answers)
+    verdicts = verdicts_on(verifier, answers)
     attempts = [judged_attempt(section, rollout, verdict) for rollout, verdict in zip(rollouts, verdicts, strict=True)]
     return [
         Solved(
@@ -139,6 +139,16 @@ def grade(
         )
         for index, task in enumerate(tasks)
     ]
+
+
+def verdicts_on(verifier: Verifier, answers: Sequence[Answer]) -> list[Verdict]:
+    """The verifier's word on each, in order. Verifying is pure: of equal answers to a task, which most are once it is learned,
+    it sees one."""
+    distinct: dict[tuple[Task, str], Answer] = {}
+    for answer in answers:
+        distinct.setdefault((answer.task, answer.text), answer)
+    verdicts = dict(zip(distinct, verifier.grade(list(distinct.values())), strict=True))
+    return [replace(verdicts[answer.task, answer.text], attempt_id=answer.attempt_id) for answer in answers]
 
 
 def _num_attempts(section: SolverSection) -> int:

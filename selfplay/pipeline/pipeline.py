@@ -40,7 +40,7 @@ from selfplay.pipeline.waiting import Calls, within
 from selfplay.propose import ProposalRequest, Proposed, admit, proposal_requests, proposes, random_tasks
 from selfplay.protocols import Buffers
 from selfplay.schedule import is_over
-from selfplay.solve import Attempt, attempt_requests, choose_tasks, judged_attempt
+from selfplay.solve import Attempt, attempt_requests, choose_tasks, judged_attempt, verdicts_on
 from selfplay.step_plan import StepPlan, plan_step
 from tasks.family import Family
 from tasks.records import Answer, Kind, Request, Rollout, Task
@@ -191,7 +191,7 @@ class Pipeline:
             Answer(attempt_id=request.attempt_id, task=batch.task(request), text=rollout.text)
             for batch, request, rollout in there
         ]
-        verdicts = iter(await self._call("grade", "verifier", self._parts.verifier.grade, answers) if answers else [])
+        verdicts = iter(await self._call("grade", "verifier", verdicts_on, self._parts.verifier, answers) if answers else [])
         self.credits.judge(len(there))
         section = self._config.solver
         attempts = [None if rollout is None else judged_attempt(section, rollout, next(verdicts)) for _, _, rollout in came]

@@ -1,4 +1,4 @@
-"""Which tasks a step solves: each once, as many as are due, from where they are to come."""
+"""Which tasks a step solves: each once, as many as are due, from where they are to come; and the verdicts on its attempts."""
 
 import random
 
@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from buffers.buffers import TaskBuffers
 from configs.play_sections import SolverSection
 from configs.schema import RunConfig
-from selfplay.solve import choose_tasks
+from selfplay.solve import choose_tasks, verdicts_on
 from selfplay.step_plan import Quota, StepPlan
 from tasks.arithmetic.family import ArithmeticFamily
-from tasks.records import Kind, Origin, Task
+from tasks.records import Answer, Kind, Origin, Task, Verdict
 from verifier.verifier import FamilyVerifier
 
 NUM_KNOWN, NUM_LEARNABLE = 60, 40
@@ -63,3 +63,28 @@ def test_a_step_has_its_number_of_tasks_each_once_and_the_new_ones_among_them(
     found = chosen(buffers, fresh, count, num_fresh, step, rehearsal=rehearsal)
     assert len(found) == count == len({task.fingerprint for task in found})
     assert found[:num_fresh] == fresh[:num_fresh]
+
+
+class SeeingVerifier:
+    """Has the real one's verdicts, and remembers what it was asked."""
+
+    def __init__(self, real: FamilyVerifier) -> None:
+        self.real, self.seen = real, list[tuple[Task, str]]()
+
+    def grade(self, answers: list[Answer]) -> list[Verdict]:
+        self.seen += [(answer.task, answer.text) for answer in answers]
+        return self.real.grade(answers)
+
+
+@given(drawn=st.lists(st.tuples(st.integers(0, 3), st.sampled_from(["7", "07", " 7", "no", ""])), max_size=30))
+def test_equal_answers_are_judged_once_and_every_attempt_has_the_verdict_it_would_have_alone(
+    drawn: list[tuple[int, str]], tasks: list[Task], verifier: FamilyVerifier
+) -> None:
+    answers = [Answer(attempt_id=str(i), task=tasks[number], text=text) for i, (number, text) in enumerate(drawn)]
+    answers += [
+        Answer(attempt_id=f"right-{i}", task=tasks[number], text=tasks[number].pairs[0].output)
+        for i, (number, _) in enumerate(drawn)
+    ]
+    seeing = SeeingVerifier(verifier)
+    assert verdicts_on(seeing, answers) == verifier.grade(answers)  # type: ignore[arg-type]  # of the protocol it needs one method
+    assert len(seeing.seen) == len(set(seeing.seen)) == len({(answer.task, answer.text) for answer in answers})
