@@ -48,10 +48,17 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def read_records(run_dir: Path, after: int = BEFORE_ALL) -> Iterator[StepRecord]:
-    """The records beyond global step `after`, as they were emitted; what was not finite comes back as nan."""
+    """The records beyond global step `after`, as they were emitted; what was not finite comes back as nan.
+
+    Of a run that goes on, those that are there when the first is asked for: a record's rows are written before its step is.
+    """
+    steps = folder(run_dir) / f"{STEPS}.jsonl"
+    size = steps.stat().st_size if steps.exists() else 0
     groups = {name: groupby(read_lines(folder(run_dir) / f"{name}.jsonl"), key=_global_step) for name in TABLES}
     heads = {name: next(group, None) for name, group in groups.items()}
-    for line in read_lines(folder(run_dir) / f"{STEPS}.jsonl"):
+    for line, end in _whole_lines(steps):
+        if end > size:
+            return
         rows: dict[str, tuple[Row, ...]] = {}
         for name in TABLES:
             head = heads[name]

@@ -69,14 +69,30 @@ class WandbSink:
         self.failures = 0
         self.directory = ""
         self._run_dir = run_dir
-        self._config = config.telemetry
+        self._config, self._section = config, config.telemetry
         self._logged = BEFORE_ALL  # the highest global step that W&B has
         self._warn = warn
         self._tables = _fresh_tables()
         self._run: wandb.Run | None = None
-        if self._config.wandb != "disabled":
-            self._open(config, self._config.wandb)
-            self.catch_up()
+
+    def open(self) -> None:
+        """Starts W&B as configured, or offline where the service cannot be reached; `wandb sync` uploads that later.
+
+        Takes seconds, more where nobody answers. What the event files have by then comes first.
+        """
+        mode = self._section.wandb
+        if mode == "disabled":
+            return
+        with self._tolerant("read its files"):
+            self._logged = logged_step(self._run_dir, self.run_id)
+        with self._tolerant("start"):
+            self._run = self._start(mode)
+        if self._run is None and mode == "online":
+            with self._tolerant("stop"):
+                wandb.teardown()
+            with self._tolerant("start offline"):
+                self._run = self._start("offline")
+        self.catch_up()
 
     def catch_up(self, until: float = math.inf) -> None:
         """Writes what the event files have and W&B has not, up to and with the global step `until`."""
@@ -115,32 +131,20 @@ class WandbSink:
         with self._tolerant("stop"):
             wandb.teardown()  # a service that lives on would drop, in silence, a second session of the same run id
 
-    def _open(self, config: RunConfig, mode: Literal["online", "offline"]) -> None:
-        """Starts W&B as configured, or offline where the service cannot be reached; `wandb sync` uploads that later."""
-        with self._tolerant("read its files"):
-            self._logged = logged_step(self._run_dir, self.run_id)
-        with self._tolerant("start"):
-            self._run = self._start(config, mode)
-        if self._run is None and mode == "online":
-            with self._tolerant("stop"):
-                wandb.teardown()
-            with self._tolerant("start offline"):
-                self._run = self._start(config, "offline")
-
-    def _start(self, config: RunConfig, mode: Literal["online", "offline"]) -> wandb.Run:
+    def _start(self, mode: Literal["online", "offline"]) -> wandb.Run:
         setup = wandb.setup(wandb.Settings(silent=True, login_timeout=LOGIN_TIMEOUT_S))  # login reads only these
         if mode == "online" and (reason := why_unreachable(setup.settings.base_url, PROBE_S)):
             raise WandbError(f"{setup.settings.base_url} does not answer ({reason}); it is recorded offline")
         run = wandb.init(
             dir=str(self._run_dir),
             mode=mode,
-            project=self._config.project,
-            entity=self._config.entity or None,
+            project=self._section.project,
+            entity=self._section.entity or None,
             id=self.run_id,
             name=self._run_dir.name,
-            notes=config.run.notes or None,
+            notes=self._config.run.notes or None,
             resume="allow",
-            config={**config.model_dump(mode="json"), **_provenance(self._run_dir)},
+            config={**self._config.model_dump(mode="json"), **_provenance(self._run_dir)},
             settings=wandb.Settings(**SETTINGS),
         )
         if run.disabled:
@@ -163,7 +167,7 @@ class WandbSink:
         return kept
 
     def _due_rows(self, record: StepRecord) -> dict[str, list[Mapping[str, Any]]]:
-        limit, every = self._config.table_rows, self._config.tables_every
+        limit, every = self._section.table_rows, self._section.tables_every
         return {
             table: [row_dict(table, row, record.global_step) for row in spread(rows, limit)]
             for table, rows in rows_of(record).items()

@@ -1,5 +1,6 @@
 """W&B on a thread of its own: whatever W&B waits for, a network or its own service, the run does not wait.
 
+    the thread ──open──▶ WandbSink, while the run goes on
     run ──write──▶ queue, bounded and never waited for ──▶ the thread ──▶ WandbSink ──▶ W&B's service
 
 Invariants: records reach the sink in order and once. A record that finds the queue full is left to the event files, which
@@ -26,7 +27,7 @@ END_S = 10.0  # for calls to fail once their service is gone
 
 
 class WandbWriter:
-    """Drives `sink`, which nobody else uses from then on. `warn` takes the line about a W&B that did not end in time."""
+    """Opens `sink` and drives it; nobody else does. `warn` takes the line about a W&B that did not end in time."""
 
     def __init__(self, sink: WandbSink, warn: Callable[[str], None], patience_s: float = PATIENCE_S) -> None:
         self._sink = sink
@@ -61,6 +62,7 @@ class WandbWriter:
         return not self._thread.is_alive()
 
     def _work(self) -> None:
+        self._sink.open()
         handled = BEFORE_ALL
         record, before = self._queue.get()
         while record is not None:

@@ -1,4 +1,5 @@
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -6,7 +7,8 @@ import psutil
 import pytest
 from ray._private import node, services
 
-from cluster.patience import ATTEMPTS, TOO_SLOW, patiently
+from cluster.patience import ATTEMPTS, RAY_FOLDER, TOO_SLOW, patiently
+from cluster.processes import end_processes
 from configs.errors import UserError
 
 
@@ -26,22 +28,34 @@ def test_a_node_that_was_too_slow_is_started_again() -> None:
     assert patiently(failing(ATTEMPTS - 1, f"The current node {TOO_SLOW}.")) == "up"
 
 
-def test_what_a_start_in_vain_has_left_running_is_ended_and_nothing_else() -> None:
-    mine, left = subprocess.Popen(["sleep", "60"]), []
+def test_what_a_start_in_vain_has_left_of_ray_is_ended_and_nothing_else() -> None:
+    def begun(place: str) -> int:
+        program = "import subprocess, sys, time; print(subprocess.Popen(['sleep', '60']).pid, flush=True); time.sleep(60)"
+        process = subprocess.Popen([sys.executable, "-c", program, place], stdout=subprocess.PIPE)
+        assert process.stdout is not None
+        pids[process.pid] = int(process.stdout.readline())
+        return process.pid
+
+    pids: dict[int, int] = {}  # each with its child's
     start = failing(1, TOO_SLOW)
+    first, others, rays = begun(RAY_FOLDER + "gcs"), list[int](), list[int]()
 
     def begin() -> str:
-        left.append(subprocess.Popen(["sleep", "60"]))
+        others.append(begun("wandb-core"))
+        rays.append(begun(RAY_FOLDER + "gcs"))
         return start()
 
     try:
         patiently(begin)
-        assert [psutil.pid_exists(one.pid) for one in left] == [False, True]
-        assert mine.poll() is None
+        there = {pid: is_there(pid) and is_there(child) for pid, child in pids.items()}
+        assert there == {first: True, others[0]: True, rays[0]: False, others[1]: True, rays[1]: True}
+        assert not is_there(pids[rays[0]])
     finally:
-        for one in (mine, *left):
-            one.kill()
-            one.wait()
+        end_processes([psutil.Process(pid) for pair in pids.items() for pid in pair if is_there(pid)], grace_s=0)
+
+
+def is_there(pid: int) -> bool:
+    return psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
 
 
 def test_a_machine_that_is_always_too_busy_is_named() -> None:

@@ -39,6 +39,17 @@ def test_records_come_back_as_they_were_emitted(tmp_path: Path, make_record: Rec
     assert list(read_records(tmp_path, after=2)) == records[2:]
 
 
+def test_a_record_that_is_written_while_one_reads_never_comes_without_its_rows(tmp_path: Path, make_record: Records) -> None:
+    sink = JsonlSink(tmp_path)
+    sink.write(make_record(1, accuracy=0.5))
+    reading = read_records(tmp_path)
+    assert next(reading) == make_record(1, accuracy=0.5)
+    sink.write(make_record(2, accuracy=0.6))
+    sink.close()
+    assert list(reading) in ([], [make_record(2, accuracy=0.6)])
+    assert [record.global_step for record in read_records(tmp_path)] == [1, 2]
+
+
 def test_numbers_that_are_not_finite_are_null_and_named(tmp_path: Path) -> None:
     scalars = {"loss/total": float("nan"), "grad_norm": float("inf"), "lr": 1.0}
     sink = JsonlSink(tmp_path)

@@ -35,6 +35,8 @@ from pathlib import Path
 from telemetry.hub import TelemetryHub
 run_dir, config, records = pickle.loads(Path(sys.argv[1]).read_bytes())
 hub = TelemetryHub(run_dir, config, resume_global_step=None, wandb_run_id="run1", console=False)
+while not hub._wandb.directory:  # W&B starts beside the run
+    time.sleep(0.05)
 for record in records:
     hub.emit(record)
 time.sleep(float(sys.argv[2]))
@@ -49,6 +51,7 @@ from telemetry.wandb_sink import WandbSink
 run_dir, config, records = pickle.loads(Path(sys.argv[1]).read_bytes())
 told = []
 sink = WandbSink(run_dir, config, run_id="run2", warn=told.append)
+sink.open()
 sink.write(records[0])
 assert not told
 for child in psutil.Process().children(recursive=True):
@@ -59,6 +62,12 @@ for record in records[1:]:
 sink.close("finished", {})
 print(json.dumps([sink.failures, told]))
 """
+
+
+def opened(run_dir: Path, config: RunConfig, run_id: str, warn: Callable[[str], None]) -> WandbSink:
+    sink = WandbSink(run_dir, config, run_id=run_id, warn=warn)
+    sink.open()
+    return sink
 
 
 def run_and_kill(tmp_path: Path, run_dir: Path, config: RunConfig, records: Sequence[StepRecord], wait_s: float) -> None:
@@ -132,7 +141,7 @@ def test_wandb_that_cannot_start_does_not_stop_the_run(
 
     monkeypatch.setattr(wandb, "init", fail)
     told: list[str] = []
-    sink = WandbSink(tmp_path, make_config("online"), run_id="run3", warn=told.append)
+    sink = opened(tmp_path, make_config("online"), "run3", told.append)
     sink.write(make_record(1))
     sink.close("finished", {})
     assert sink.failures == 2  # online, then offline
@@ -168,7 +177,7 @@ def test_online_run_that_reaches_nobody_is_recorded_offline_at_once(
         wandb.teardown()  # what an earlier test made of the environment
         told: list[str] = []
         begun = time.monotonic()
-        sink = WandbSink(tmp_path, make_config("online"), run_id="run5", warn=told.append)
+        sink = opened(tmp_path, make_config("online"), "run5", told.append)
         waited_s = time.monotonic() - begun
     sink.write(make_record(1))
     sink.close("finished", {})
@@ -189,8 +198,12 @@ def test_a_server_that_falls_silent_costs_the_run_nothing(
     told: list[str] = []
     try:
         sink = WandbSink(tmp_path, make_config("online", tables_every=1), run_id="run6", warn=told.append)
-        assert not told, "the server was there"
         writer = WandbWriter(sink, told.append, patience_s=5.0)
+        until = time.monotonic() + 60
+        while not sink.directory and time.monotonic() < until:
+            time.sleep(0.05)
+        assert sink.directory, "the server was there"
+        assert not told
         writer.write(make_record(1))
         server.fall_silent()
         seconds = []
@@ -212,7 +225,7 @@ def test_a_server_that_falls_silent_costs_the_run_nothing(
 def test_what_a_run_was_made_with_is_in_its_configuration(tmp_path: Path, make_config: Configs) -> None:
     facts = {"commit": "abc", "dirty": True, "packages": {"ray": "2.60.0"}, "host": "h", "starts": [1], "argv": ["azr"]}
     (tmp_path / "environment.json").write_text(json.dumps(facts))
-    WandbSink(tmp_path, make_config("offline"), run_id="run7", warn=pytest.fail).close("finished", {})
+    opened(tmp_path, make_config("offline"), "run7", pytest.fail).close("finished", {})
     config = read_session(*sessions_of(tmp_path)).config
     assert config["git"] == {"commit": "abc", "dirty": True}
     assert config["environment"] == {"packages": {"ray": "2.60.0"}, "host": "h", "argv": ["azr"]}
@@ -220,7 +233,7 @@ def test_what_a_run_was_made_with_is_in_its_configuration(tmp_path: Path, make_c
 
 
 def test_disabled_wandb_leaves_no_trace(tmp_path: Path, make_record: Records, make_config: Configs) -> None:
-    sink = WandbSink(tmp_path, make_config("disabled"), run_id="run4", warn=pytest.fail)
+    sink = opened(tmp_path, make_config("disabled"), "run4", pytest.fail)
     sink.write(make_record(1))
     sink.close("finished", {})
     assert not list(tmp_path.iterdir())

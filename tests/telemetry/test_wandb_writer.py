@@ -3,6 +3,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
+import pytest
+
 from telemetry.records import StepRecord
 from telemetry.wandb_sink import WandbSink
 from telemetry.wandb_writer import QUEUE_RECORDS, WandbWriter
@@ -14,10 +16,14 @@ class FakeSink:
     """A W&B that answers nothing until it is let go; what it missed it finds in `files`."""
 
     def __init__(self, files: list[int]) -> None:
-        self.go = threading.Event()
+        self.go, self.opening = threading.Event(), threading.Event()
+        self.opening.set()
         self.files = files
         self.written: list[int] = []
         self.closed: tuple[str, Mapping[str, float]] | None = None
+
+    def open(self) -> None:
+        self.opening.wait()
 
     def write(self, record: StepRecord) -> None:
         self.go.wait()
@@ -61,3 +67,18 @@ def test_a_hanging_wandb_holds_up_neither_the_steps_nor_the_end(make_record: Rec
     threading.Timer(1.0, sink.go.set).start()  # as the end of its service ends the calls that wait for it
     writer.close("finished", {})
     assert told == ["W&B did not end within 0.2 s and is left; `wandb sync` uploads its folder later"]
+
+
+def test_a_wandb_that_takes_long_to_start_holds_up_nothing_and_gets_every_record(make_record: Records) -> None:
+    files: list[int] = []
+    sink = FakeSink(files)
+    sink.opening.clear()
+    sink.go.set()
+    writer = WandbWriter(cast(WandbSink, cast(Any, sink)), pytest.fail, 30.0)
+    for step in range(1, 2 * QUEUE_RECORDS):
+        files.append(step)
+        writer.write(make_record(step))
+    assert not sink.written
+    sink.opening.set()
+    writer.close("finished", {})
+    assert sink.written == files
