@@ -1,10 +1,11 @@
 """How much did self-play raise held-out accuracy? Reads finished runs; trains nothing.
 
-    python -m benchmarks.rise RUN [RUN ...] [--suite deduction] [--json]
+    python -m benchmarks.rise RUN [RUN ...] [--suite deduction] [--against OTHER ...] [--json]
 
 Every suite is the same list of items before and after, so the rise is paired: each item contributes (right after − right
 before), averaged over the runs. The 95 % interval of the mean rise is a bootstrap over items (10,000 resamples, seed 0):
-it speaks of these very runs. `azr sweep` draws the runs anew as well.
+it speaks of these very runs. `azr sweep` draws the runs anew as well. With `--against`, once for each run, it also says how
+far each run's last answers are from those of the other run in its place: paired by item, runs drawn anew as well.
 """
 
 import json
@@ -23,13 +24,14 @@ from telemetry.paired import Estimate, bootstrap_mean
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rise:
-    """One run: accuracies as shares, `changes` per item in -1, 0, 1."""
+    """One run: accuracies as shares, `changes` per item in -1, 0, 1, `last` answers per item in 0, 1."""
 
     run: str
     initial: float
     final: float
     total: int
     changes: tuple[int, ...]
+    last: tuple[int, ...]
 
 
 def read_rise(run: Path, suite: str) -> Rise:
@@ -50,6 +52,7 @@ def read_rise(run: Path, suite: str) -> Rise:
         final=sum(marks.last) / total,
         total=total,
         changes=marks.changes,
+        last=tuple(marks.last),
     )
 
 
@@ -58,14 +61,37 @@ def mean_rise(rises: Sequence[Rise]) -> Estimate:
     return bootstrap_mean([rise.changes for rise in rises], over_runs=False)
 
 
-def markdown(rises: Sequence[Rise]) -> str:
+def mean_difference(rises: Sequence[Rise], others: Sequence[Rise]) -> Estimate:
+    """Mean over runs and items of what the last evaluations differ by, run by run. UserError where they cannot be paired."""
+    if len(rises) != len(others):
+        raise UserError(
+            f"--against must be given once for each run, got {len(others)} for {len(rises)} runs; pair them in order"
+        )
+    for one, other in zip(rises, others, strict=True):
+        if one.total != other.total:
+            raise UserError(
+                f"{one.run} was asked {one.total} items and {other.run} {other.total}; compare runs of one configuration"
+            )
+    return bootstrap_mean(
+        [[mine - its for mine, its in zip(one.last, other.last, strict=True)] for one, other in zip(rises, others, strict=True)]
+    )
+
+
+def markdown(rises: Sequence[Rise], others: Sequence[Rise] = ()) -> str:
     lines = ["| run | before | after | rise |", "|---|---|---|---|"]
     for rise in rises:
         cells = [_share(rise.initial, rise.total), _share(rise.final, rise.total), f"{100 * (rise.final - rise.initial):+.1f}"]
         lines.append(f"| {rise.run} | {' | '.join(cells)} |")
-    mean, low, high = (100 * value for value in asdict(mean_rise(rises)).values())
-    lines.append(f"| mean rise, paired 95 % interval | | | {mean:+.1f} [{low:+.1f}, {high:+.1f}] |")
+    lines.append(f"| mean rise, paired 95 % interval | | | {_points(mean_rise(rises))} |")
+    if others:
+        names = ", ".join(other.run for other in others)
+        lines.append(f"| mean difference from {names} | | | {_points(mean_difference(rises, others))} |")
     return "\n".join(lines)
+
+
+def _points(estimate: Estimate) -> str:
+    mean, low, high = (100 * value for value in asdict(estimate).values())
+    return f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
 
 
 def _share(share: float, total: int) -> str:
@@ -76,20 +102,23 @@ def _share(share: float, total: int) -> str:
 def main(
     runs: list[Path],
     suite: Annotated[str, typer.Option()] = "deduction",
+    against: Annotated[list[Path] | None, typer.Option(help="An other run for each, in the same order.")] = None,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Prints a Markdown table, or with --json one line of figures."""
     try:
-        rises = [read_rise(run, suite) for run in runs]
+        rises, others = ([read_rise(run, suite) for run in listed] for listed in (runs, against or []))
+        difference = mean_difference(rises, others) if others else None
     except UserError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(error.exit_code) from error
     if as_json:
         rise = mean_rise(rises)
-        listed = [{name: value for name, value in asdict(one).items() if name != "changes"} for one in rises]
-        typer.echo(json.dumps({"suite": suite, "runs": listed, "mean_rise": rise.mean, "low": rise.low, "high": rise.high}))
+        told = [{name: value for name, value in asdict(one).items() if name not in ("changes", "last")} for one in rises]
+        figures = {"suite": suite, "runs": told, "mean_rise": rise.mean, "low": rise.low, "high": rise.high}
+        typer.echo(json.dumps(figures | ({"difference": asdict(difference)} if difference else {})))
     else:
-        typer.echo(markdown(rises))
+        typer.echo(markdown(rises, others))
 
 
 if __name__ == "__main__":
