@@ -20,7 +20,8 @@ import ray
 from ray.job_config import JobConfig
 
 from cluster.patience import patiently
-from cluster.processes import descendants, end_processes, raise_on_stop_signals, undisturbed
+from cluster.processes import end_processes, raise_on_stop_signals, undisturbed
+from cluster.ray_processes import children, ray_processes
 from configs.errors import ConfigError, UserError
 from configs.system_sections import ClusterSection
 from configs.validation import one_line
@@ -45,7 +46,7 @@ def ray_cluster(
     `metadata` is shown with the job in the dashboard.
     """
     address = address_to_join(section.address)
-    before = descendants()
+    before = children()
     try:
         if address:
             yield _joined(address, debug, JobConfig(metadata=dict(metadata or {})))
@@ -53,7 +54,7 @@ def ray_cluster(
             yield _started(section, num_cpus, debug, JobConfig(metadata=dict(metadata or {})))
     finally:
         with undisturbed():
-            started = descendants() - before
+            started = ray_processes(before)
             ray.shutdown()
             end_processes(started)
 

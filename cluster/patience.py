@@ -6,18 +6,15 @@ exit, and until then its processes would keep the machine busier still. Does not
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Callable
 from typing import TypeVar
 
-import psutil
 import ray
 
 from cluster.processes import end_processes
+from cluster.ray_processes import children, ray_processes
 from configs.errors import UserError
 
-RAY_FOLDER = f"{Path(ray.__file__).parent}/"  # in the command lines of all that Ray starts
 T = TypeVar("T")
 TOO_SLOW = "timed out during startup"  # in what Ray says
 DASHBOARD_LOG = re.compile(r"(\S+dashboard\.log)")  # the same, of a dashboard that does not answer: the last lines of its log
@@ -26,7 +23,7 @@ ATTEMPTS = 3
 
 def patiently(start: Callable[[], T]) -> T:
     """What `start` returns. Raises UserError when the node was too slow every time, and whatever else `start` raises."""
-    why, before = "", set(psutil.Process().children())
+    why, before = "", children()
     for _ in range(ATTEMPTS):
         try:
             return start()
@@ -35,19 +32,11 @@ def patiently(start: Callable[[], T]) -> T:
             if not why:
                 raise
             ray.shutdown()
-            end_processes(_rays(set(psutil.Process().children()) - before), grace_s=0)
+            end_processes(ray_processes(before), grace_s=0)
     raise UserError(
         f"a local Ray node did not come up, {ATTEMPTS} times: {why}; the machine is too busy: end what else runs on it, or use "
         "--local"
     )
-
-
-def _rays(children: Iterable[psutil.Process]) -> Iterator[psutil.Process]:
-    """Those of them that Ray has started, and all below them. What else has begun meanwhile is others'."""
-    for child in children:
-        with suppress(psutil.NoSuchProcess):
-            if any(RAY_FOLDER in word for word in child.cmdline()):
-                yield from (child, *child.children(recursive=True))
 
 
 def _late(said: str) -> str:

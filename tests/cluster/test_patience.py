@@ -7,8 +7,9 @@ import psutil
 import pytest
 from ray._private import node, services
 
-from cluster.patience import ATTEMPTS, RAY_FOLDER, TOO_SLOW, patiently
+from cluster.patience import ATTEMPTS, TOO_SLOW, patiently
 from cluster.processes import end_processes
+from cluster.ray_processes import RAY_FOLDER
 from configs.errors import UserError
 
 

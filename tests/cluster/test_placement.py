@@ -1,6 +1,7 @@
 """What does not fit is refused with the numbers, and a cluster that was started here is gone afterwards."""
 
 import socket
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -81,7 +82,8 @@ def test_a_dashboard_port_in_use_is_one_line_that_names_the_key() -> None:
 
 @pytest.fixture(scope="module")
 def local_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[set[psutil.Process]]:
-    """A real local cluster of 2 or more CPUs; yields its processes, and checks at the end that none is left."""
+    """A real local cluster of 2 or more CPUs; yields its processes. Checks at the end that none is left, and that what began
+    beside it and is not Ray's, as W&B's service may, is left alone."""
     from configs.loader import load_config
 
     config = load_config("smoke", SMALL)
@@ -91,9 +93,15 @@ def local_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[set[psutil.P
         assert cluster.dashboard_url.startswith("http://127.0.0.1:")
         started = descendants() - before
         assert started
+        beside = subprocess.Popen(["sleep", "600"])
         yield started
-    assert not [process for process in started if process.is_running()]
-    assert not ray.is_initialized()
+    try:
+        assert not [process for process in started if process.is_running()]
+        assert not ray.is_initialized()
+        assert beside.poll() is None
+    finally:
+        beside.kill()
+        beside.wait()
 
 
 @pytest.mark.slow
