@@ -132,7 +132,7 @@ class WandbSink:
             wandb.teardown()  # a service that lives on would drop, in silence, a second session of the same run id
 
     def _start(self, mode: Literal["online", "offline"]) -> wandb.Run:
-        setup = wandb.setup(wandb.Settings(silent=True, mode=mode, login_timeout=LOGIN_TIMEOUT_S))  # what login and tables read
+        setup = wandb.setup(wandb.Settings(silent=True, login_timeout=LOGIN_TIMEOUT_S))  # login reads only these
         if mode == "online" and (reason := why_unreachable(setup.settings.base_url, PROBE_S)):
             raise WandbError(f"{setup.settings.base_url} does not answer ({reason}); it is recorded offline")
         run = wandb.init(
