@@ -1,7 +1,7 @@
 """Starts a local Ray again where a busy machine kept it from coming up in time.
 
 Owns that one retry. Ray gives a new node, and its dashboard, some tens of seconds, which no setting of its own changes, and
-says so with a bare `Exception`. What a start in vain has left running is ended before the next: Ray itself does that at
+says so with a bare `Exception`; and a free port that was chosen for it may be another's before it binds. What a start in vain has left running is ended before the next: Ray itself does that at
 exit, and until then its processes would keep the machine busier still. Does not: retry anything else.
 """
 
@@ -17,12 +17,14 @@ from configs.errors import UserError
 
 T = TypeVar("T")
 TOO_SLOW = "timed out during startup"  # in what Ray says
+TAKEN = "already occupied"  # the same, of a port that was free when it was chosen
 DASHBOARD_LOG = re.compile(r"(\S+dashboard\.log)")  # the same, of a dashboard that does not answer: the last lines of its log
 ATTEMPTS = 3
 
 
 def patiently(start: Callable[[], T]) -> T:
-    """What `start` returns. Raises UserError when the node was too slow every time, and whatever else `start` raises."""
+    """What `start` returns, which chooses its ports anew each time. Raises UserError when the node was too slow or its port
+    taken every time, and whatever else `start` raises."""
     why, before = "", children()
     for _ in range(ATTEMPTS):
         try:
@@ -43,5 +45,7 @@ def _late(said: str) -> str:
     """Empty where it is about something else."""
     if TOO_SLOW in said:
         return "Ray waits 30 s for it"
+    if TAKEN in said:
+        return "a port that was free was taken before Ray had it"
     log = DASHBOARD_LOG.search(said)
     return f"its dashboard did not answer, whose log is {log[1]}" if log else ""

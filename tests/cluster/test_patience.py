@@ -7,7 +7,7 @@ import psutil
 import pytest
 from ray._private import node, services
 
-from cluster.patience import ATTEMPTS, TOO_SLOW, patiently
+from cluster.patience import ATTEMPTS, TAKEN, TOO_SLOW, patiently
 from cluster.processes import end_processes
 from cluster.ray_processes import RAY_FOLDER
 from configs.errors import UserError
@@ -71,6 +71,13 @@ def test_a_dashboard_that_never_answers_is_named_with_its_log() -> None:
         patiently(failing(ATTEMPTS, said))
 
 
+def test_a_port_that_another_took_meanwhile_is_chosen_anew() -> None:
+    said = f"Failed to bind to 127.0.0.1:41779 because it's {TAKEN}. You can use `ray start --dashboard-port ...`"
+    assert patiently(failing(ATTEMPTS - 1, said)) == "up"
+    with pytest.raises(UserError, match="a port that was free was taken before Ray had it"):
+        patiently(failing(ATTEMPTS, said))
+
+
 def test_another_failure_is_not_tried_again() -> None:
     start = failing(1, "no such file")
     with pytest.raises(Exception, match="no such file"):
@@ -80,4 +87,5 @@ def test_another_failure_is_not_tried_again() -> None:
 
 def test_the_words_are_still_those_of_ray() -> None:
     assert TOO_SLOW in " ".join(Path(node.__file__).read_text(encoding="utf-8").split())
+    assert TAKEN in Path(services.__file__).read_text(encoding="utf-8")
     assert "lines of {dashboard_log} " in Path(services.__file__).read_text(encoding="utf-8")
