@@ -1,8 +1,9 @@
-"""Starts a local Ray again where a busy machine kept it from coming up in time.
+"""Starts a local Ray again where a busy machine kept it from coming up.
 
 Owns that one retry. Ray gives a new node, and its dashboard, some tens of seconds, which no setting of its own changes, and
-says so with a bare `Exception`; and a free port that was chosen for it may be another's before it binds. What a start in vain has left running is ended before the next: Ray itself does that at
-exit, and until then its processes would keep the machine busier still. Does not: retry anything else.
+says so with a bare `Exception`; and a free port that was chosen for it may be another's before it binds. What a start in
+vain has left running is ended before the next: Ray itself does that at exit, and until then its processes would keep the
+machine busier still. Does not: retry anything else.
 """
 
 import re
