@@ -52,7 +52,7 @@ def read_rise(run: Path, suite: str) -> Rise:
         final=sum(marks.last) / total,
         total=total,
         changes=marks.changes,
-        last=tuple(marks.last),
+        last=marks.last,
     )
 
 
@@ -89,6 +89,13 @@ def markdown(rises: Sequence[Rise], others: Sequence[Rise] = ()) -> str:
     return "\n".join(lines)
 
 
+def figures(suite: str, rises: Sequence[Rise], others: Sequence[Rise] = ()) -> str:
+    rise = mean_rise(rises)
+    runs = [{name: value for name, value in asdict(one).items() if name not in ("changes", "last")} for one in rises]
+    told = {"suite": suite, "runs": runs, "mean_rise": rise.mean, "low": rise.low, "high": rise.high}
+    return json.dumps(told | ({"difference": asdict(mean_difference(rises, others))} if others else {}))
+
+
 def _points(estimate: Estimate) -> str:
     mean, low, high = (100 * value for value in asdict(estimate).values())
     return f"{mean:+.1f} [{low:+.1f}, {high:+.1f}]"
@@ -102,23 +109,17 @@ def _share(share: float, total: int) -> str:
 def main(
     runs: list[Path],
     suite: Annotated[str, typer.Option()] = "deduction",
-    against: Annotated[list[Path] | None, typer.Option(help="An other run for each, in the same order.")] = None,
+    against: Annotated[list[Path] | None, typer.Option(help="Another run for each, in the same order.")] = None,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Prints a Markdown table, or with --json one line of figures."""
     try:
         rises, others = ([read_rise(run, suite) for run in listed] for listed in (runs, against or []))
-        difference = mean_difference(rises, others) if others else None
+        told = figures(suite, rises, others) if as_json else markdown(rises, others)
     except UserError as error:
         typer.echo(f"error: {error}", err=True)
         raise typer.Exit(error.exit_code) from error
-    if as_json:
-        rise = mean_rise(rises)
-        told = [{name: value for name, value in asdict(one).items() if name not in ("changes", "last")} for one in rises]
-        figures = {"suite": suite, "runs": told, "mean_rise": rise.mean, "low": rise.low, "high": rise.high}
-        typer.echo(json.dumps(figures | ({"difference": asdict(difference)} if difference else {})))
-    else:
-        typer.echo(markdown(rises, others))
+    typer.echo(told)
 
 
 if __name__ == "__main__":
