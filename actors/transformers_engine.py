@@ -1,20 +1,18 @@
-"""A transformers engine inside this process, behind Generator and StepEngine: parity checks and debugging.
+"""A transformers engine inside this process, behind Generator and StepEngine: parity checks, debugging, experiments.
 
-Sampling is our own, so that each request has its own torch.Generator and its logprobs are of softmax(logits / T), the
-same definition as the vLLM engine's. It has no continuous batching: a chunk lasts until its longest completion ends.
-
-Shape letters: B rows of a chunk, P prompt length (left-padded), T prompt plus what was generated, V vocabulary.
+It is small enough to read, and for tiny models on CPU faster than vLLM, whose cost there is that of each request. It has no
+continuous batching: a chunk lasts until its longest completion ends. Does not: sample (actors.decoding).
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from transformers import AutoModelForCausalLM
 
+from actors.decoding import Row, decode
 from actors.prompts import PromptCodec, PromptFormat, make_rollout, warm_up_request
 from configs.errors import UserError
 from configs.system_sections import GeneratorsSection
@@ -22,26 +20,6 @@ from learner.weights import Publication, unpack, verify
 from tasks.records import Request, Rollout
 
 UNPUBLISHED = -1  # policy version of weights that came from disk
-
-
-@dataclass(slots=True)
-class Row:
-    """One request while it is decoded."""
-
-    request: Request
-    prompt_ids: tuple[int, ...]
-    generator: torch.Generator
-    completion_ids: list[int] = field(default_factory=list)
-    logprobs: list[float] = field(default_factory=list)
-    finish_reason: str = ""
-
-    def take(self, token_id: int, logprob: float, stop_ids: frozenset[int]) -> None:
-        self.completion_ids.append(token_id)
-        self.logprobs.append(logprob)
-        if token_id in stop_ids:
-            self.finish_reason = "stop"
-        elif len(self.completion_ids) == self.request.max_tokens:
-            self.finish_reason = "length"
 
 
 class TransformersEngine:
@@ -76,13 +54,10 @@ class TransformersEngine:
         """One rollout per request, in order. Raises RuntimeError when a load failed since (nothing stale is served)."""
         if self._broken:
             raise RuntimeError(f"{self._sampler_id} serves no weights: {self._broken}")
-        rows = [
-            Row(request=request, prompt_ids=ids, generator=torch.Generator().manual_seed(request.seed))
-            for request, ids in zip(requests, self._codec.encode(requests), strict=True)
-        ]
+        rows = [Row.begun(request, ids) for request, ids in zip(requests, self._codec.encode(requests), strict=True)]
         with torch.inference_mode(), self._threads():
             for start in range(0, len(rows), self._config.max_num_seqs):
-                self._decode(rows[start : start + self._config.max_num_seqs])
+                decode(self._model, rows[start : start + self._config.max_num_seqs], self._codec.stop_ids)
         texts = self._codec.decode([row.completion_ids for row in rows])
         return [
             make_rollout(
@@ -139,41 +114,6 @@ class TransformersEngine:
         self._broken = "it was closed"
         self._model = None
 
-    def _decode(self, rows: Sequence[Row]) -> None:
-        """Prefills a left-padded chunk, then one token per row and pass until every row has finished."""
-        ids_BT, mask_BT = _left_pad([row.prompt_ids for row in rows], min(self._codec.stop_ids), self._device)
-        positions_BT = (mask_BT.cumsum(1) - 1).clamp(min=0)
-        cache = None
-        while True:
-            out = self._model(
-                input_ids=ids_BT, attention_mask=mask_BT, position_ids=positions_BT, past_key_values=cache, use_cache=True,
-                logits_to_keep=1,
-            )  # fmt: skip
-            cache = out.past_key_values
-            token_ids = self._sample(out.logits[:, -1].float().cpu(), rows)
-            if all(row.finish_reason for row in rows):
-                return
-            ids_BT = torch.tensor(token_ids, device=self._device).unsqueeze(1)
-            mask_BT = torch.cat([mask_BT, mask_BT.new_ones(len(rows), 1)], dim=1)
-            positions_BT = positions_BT[:, -1:] + 1
-
-    def _sample(self, logits_BV: torch.Tensor, rows: Sequence[Row]) -> list[int]:
-        """Next token per row: argmax at temperature 0, else a draw from softmax(logits / T); finished rows repeat theirs."""
-        token_ids = []
-        for logits_V, row in zip(logits_BV, rows, strict=True):
-            if row.finish_reason:
-                token_ids.append(row.completion_ids[-1])
-                continue
-            temperature = row.request.temperature
-            logprobs_V = (logits_V / temperature if temperature > 0 else logits_V).log_softmax(-1)
-            if temperature > 0:
-                token_id = int(torch.multinomial(logprobs_V.exp(), 1, generator=row.generator))
-            else:
-                token_id = int(logits_V.argmax())
-            row.take(token_id, float(logprobs_V[token_id]), self._codec.stop_ids)
-            token_ids.append(token_id)
-        return token_ids
-
     @contextmanager
     def _threads(self) -> Iterator[None]:
         """The configured thread count while this engine works; other users of this process get theirs back."""
@@ -184,11 +124,3 @@ class TransformersEngine:
             yield
         finally:
             torch.set_num_threads(before)
-
-
-def _left_pad(prompts: Sequence[tuple[int, ...]], pad_id: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """int64 ids and mask, both [B, P], padding on the left."""
-    width = max(len(ids) for ids in prompts)
-    ids_BP = torch.tensor([[pad_id] * (width - len(ids)) + list(ids) for ids in prompts], device=device)
-    mask_BP = torch.tensor([[0] * (width - len(ids)) + [1] * len(ids) for ids in prompts], device=device)
-    return ids_BP, mask_BP

@@ -124,6 +124,12 @@ class RewardSection(Section):
     novelty: float = Field(
         0.0, ge=0, le=1, description="Proposer: most that traits rare in the whole buffer earn a learnable task; 0: off."
     )
+    level: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Proposer: share of what tasks of equal traits earn beyond their kind that advantages leave out; 0: off.",
+    )
     partial: float = Field(
         0.0,
         ge=0,

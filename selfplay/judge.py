@@ -7,7 +7,10 @@ masked or a surplus one) takes no part in the statistics either.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from learner.advantages import Estimator, zero_std_share
+from learner.levels import levels
 from selfplay.propose import DEFERRED, DUPLICATE, Proposed
 from selfplay.rewards import RewardTable
 from selfplay.shaping import UNSHAPED, Shaping
@@ -59,7 +62,8 @@ def judge(
     rollouts = [item.rollout for item in proposed] + [attempt.rollout for attempt in attempts]
     trainable = [item.trainable and not extra and not item.deferred for item, extra in zip(proposed, surplus, strict=True)]
     trainable += [attempt.trainable for attempt in attempts]
-    trajectories = _with_advantages(rollouts, paid + earned, trainable, estimator)
+    traits = [*(shaping.traits or [""] * len(proposed)), *[""] * len(attempts)]
+    trajectories = _with_advantages(rollouts, paid + earned, trainable, estimator, traits, table.level)
     return Judged(
         proposals=tuple(trajectories[: len(proposed)]),
         attempts=tuple(trajectories[len(proposed) :]),
@@ -117,12 +121,19 @@ def _plus(rewards: Sequence[float], extras: Sequence[float] | None) -> list[floa
 
 
 def _with_advantages(
-    rollouts: Sequence[Rollout], rewards: Sequence[float], trainable: Sequence[bool], estimator: Estimator
+    rollouts: Sequence[Rollout],
+    rewards: Sequence[float],
+    trainable: Sequence[bool],
+    estimator: Estimator,
+    traits: Sequence[str],
+    level: float,
 ) -> list[Trajectory]:
     chosen = [index for index, flag in enumerate(trainable) if flag]
+    kinds = [rollouts[index].kind for index in chosen]
+    own = np.array([rewards[index] for index in chosen])
     values = estimator(
-        [rewards[index] for index in chosen],
-        [rollouts[index].kind for index in chosen],
+        own - levels(own, kinds, [traits[index] for index in chosen], level),
+        kinds,
         [rollouts[index].role for index in chosen],
         [rollouts[index].task_id for index in chosen],
     )

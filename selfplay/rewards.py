@@ -64,6 +64,7 @@ class RewardTable:
     target: float = 0.5
     novelty: float = 0.0
     partial: float = 0.0
+    level: float = 0.0
 
     @classmethod
     def from_section(cls, section: RewardSection) -> "RewardTable":
@@ -71,7 +72,7 @@ class RewardTable:
         own = {name: getattr(section, name) for name in OUTCOMES}
         values = {name: preset[name] if own[name] is None else own[name] for name in OUTCOMES}
         values["duplicate"] = values["refused"] if section.duplicate is None else section.duplicate
-        extras = {"target": section.target, "novelty": section.novelty, "partial": section.partial}
+        extras = {"target": section.target, "novelty": section.novelty, "partial": section.partial, "level": section.level}
         return cls(shape=section.learnability, **values, **extras)
 
     def solver(self, status: VerdictStatus) -> float:

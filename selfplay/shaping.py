@@ -1,14 +1,14 @@
-"""What the optional parts of the rewards look at: the rarity of each proposal, the nearness of each wrong answer. Pure.
+"""What the optional parts of the rewards look at: rarity and traits of each proposal, the nearness of each wrong answer. Pure.
 
-Measures only what is switched on. Invariant: both lie from 0 to 1, and neither changes a solve rate. Does not: say what
-they are worth (selfplay.rewards).
+Measures only what is switched on. Invariant: rarity and nearness lie from 0 to 1, and nothing changes a solve rate. Does
+not: say what they are worth (selfplay.rewards), compare proposals (learner.levels).
 """
 
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from buffers.census import Census, family_traits
+from buffers.census import ALL, Census, family_traits
 from selfplay.diversity import rarity_among
 from selfplay.propose import Proposed
 from selfplay.rewards import RewardTable
@@ -21,10 +21,14 @@ _INTEGER = re.compile(r"-?[0-9]{1,1000}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shaping:
-    """rarities: one per proposal; nearness: one per attempt, task by task. None: switched off."""
+    """rarities, traits: one per proposal; nearness: one per attempt, task by task. None: switched off.
+
+    `traits`: all of a task's traits in one word; empty for a proposal that was not admitted.
+    """
 
     rarities: tuple[float, ...] | None = None
     nearness: tuple[float, ...] | None = None
+    traits: tuple[str, ...] | None = None
 
 
 UNSHAPED = Shaping()
@@ -37,6 +41,7 @@ def measure(
     return Shaping(
         rarities=_rarities(family, proposed, census) if table.novelty else None,
         nearness=_nearness(family, solved) if table.partial else None,
+        traits=_traits(family, proposed) if table.level else None,
     )
 
 
@@ -52,6 +57,12 @@ def _rarities(family: Family, proposed: Sequence[Proposed], census: Mapping[Kind
     traits = family_traits(family)
     tasks = [item.admission.task for item in proposed]
     return tuple(rarity_among(traits(task), census[task.kind]) if task else 0.0 for task in tasks)
+
+
+def _traits(family: Family, proposed: Sequence[Proposed]) -> tuple[str, ...]:
+    traits = family_traits(family)
+    tasks = [item.admission.task for item in proposed]
+    return tuple(traits(task)[ALL] if task else "" for task in tasks)
 
 
 def _nearness(family: Family, solved: Sequence[Solved]) -> tuple[float, ...]:

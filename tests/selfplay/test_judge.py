@@ -135,3 +135,38 @@ def test_partial_credit_gives_a_signal_where_all_answers_are_wrong_but_no_learna
 
 def test_without_shaping_there_are_no_extras() -> None:
     assert run([proposed("a")], [solved("a", 2)]).extras == {}
+
+
+def test_a_level_moves_advantages_and_no_reward() -> None:
+    proposals = [proposed("a"), proposed("b"), proposed("c"), proposed("bad", AdmissionStatus.BAD_FORMAT)]
+    tasks = [solved("a", 1), solved("b", 2), solved("c", 2)]
+    shaping = Shaping(traits=("minus", "plus", "plus", ""))
+    plain = judge(proposals, tasks, TABLE, make_estimator("trrpp"), shaping)
+    levelled = judge(proposals, tasks, replace(TABLE, level=1.0), make_estimator("trrpp"), shaping)
+    assert [item.reward for item in levelled.proposals] == [item.reward for item in plain.proposals]
+    assert levelled.attempts == plain.attempts
+    gap = [item.proposals[0].advantage - item.proposals[1].advantage for item in (plain, levelled)]
+    assert 0 < gap[1] < gap[0]
+    assert levelled.proposals[1].advantage == levelled.proposals[2].advantage
+    assert levelled.proposals[3].advantage < 0
+
+
+def test_what_is_not_trained_on_takes_no_part_in_levels() -> None:
+    table = replace(TABLE, level=1.0)
+    traits = ("minus", "plus", "plus")
+    held = replace(proposed("c"), trainable=False)
+    with_it = judge(
+        [proposed("a"), proposed("b"), held],
+        [solved("a", 1), solved("b", 2)],
+        table,
+        make_estimator("trrpp"),
+        Shaping(traits=traits),
+    )
+    without = judge(
+        [proposed("a"), proposed("b")],
+        [solved("a", 1), solved("b", 2)],
+        table,
+        make_estimator("trrpp"),
+        Shaping(traits=traits[:2]),
+    )
+    assert [item.advantage for item in with_it.proposals[:2]] == [item.advantage for item in without.proposals]

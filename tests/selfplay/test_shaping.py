@@ -100,3 +100,23 @@ def test_rarity_is_measured_of_admitted_proposals_against_the_census(family: Ari
 
 def test_nothing_is_measured_where_nothing_is_asked_for(family: ArithmeticFamily) -> None:
     assert measure(TABLE, family, [], [solved(VerdictStatus.WRONG, "9")], {}) == UNSHAPED
+
+
+def test_traits_are_those_of_admitted_tasks_and_only_where_levels_are_taken_out() -> None:
+    family = ArithmeticFamily()
+    admitted = Proposed(
+        prompt="",
+        rollout=rollout("", Role.PROPOSE),
+        admission=Admission(proposal_id="t", status=AdmissionStatus.ADMITTED, reason="ok", task=task()),
+        trainable=True,
+    )
+    refused = Proposed(
+        prompt="",
+        rollout=rollout("", Role.PROPOSE),
+        admission=Admission(proposal_id="t", status=AdmissionStatus.REFUSED, reason="heldout"),
+        trainable=True,
+    )
+    found = measure(replace(TABLE, level=1.0), family, [admitted, refused], [], {})
+    assert found.traits == (family_traits(family)(task())[ALL], "")
+    assert found.rarities is None
+    assert measure(TABLE, family, [admitted, refused], [], {}).traits is None
