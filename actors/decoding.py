@@ -2,7 +2,7 @@
 
 Each request draws from a random stream of its own, by inverting the cumulative distribution: what it draws does not depend on
 which others are in the chunk. Logprobs are of softmax(logits / T), the same definition as the vLLM engine's. A prompt that
-several requests share goes through the model once, and rows that have finished leave as soon as they are half of the chunk.
+several requests share goes through the model once; rows that have finished leave once they are a quarter of the chunk.
 
 Shape letters: B rows of a chunk, P different prompts, T prompt (left-padded) plus what was generated, V vocabulary.
 """
