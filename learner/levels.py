@@ -2,8 +2,8 @@
 
     level_g = share · n_g / (n_g + PRIOR) · (mean of r in g − mean of r over all grouped samples of the kind)
 
-Why: with one baseline per kind, every group of tasks that pays a little more than the others (for arithmetic: the operator
-that is mistaken most often) grows at every step, until it is all that is proposed. Less its level, a proposal is compared
+Why: with one baseline per kind, a group of tasks that pays a little more than the others (for arithmetic: the operator that
+is mistaken most often) may grow at every step, until it is most of what is proposed. Less its level, a proposal is compared
 with its like: within a group the better tasks still win, but no group grows by its mere name. A group of few samples keeps
 most of its difference, so that what is rare and pays still spreads. A contextual baseline, except that the context (the
 group) is of the sample's own making: the gradient between groups is left out on purpose.
