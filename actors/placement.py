@@ -89,6 +89,6 @@ def berth(
 
 
 def actor_env(threads: int, model_path: str) -> dict[str, str]:
-    """Ray would derive OMP_NUM_THREADS from num_cpus; a local model needs no hub."""
-    env = {"OMP_NUM_THREADS": str(threads)}
+    """Ray would derive OMP_NUM_THREADS from num_cpus, and waiting threads would spin; a local model needs no hub."""
+    env = {"OMP_NUM_THREADS": str(threads), "OMP_WAIT_POLICY": "PASSIVE"}
     return {**env, "HF_HUB_OFFLINE": "1"} if model_path and Path(model_path).is_dir() else env

@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 it failed, 2 it was asked for something that cannot be, 13
 stderr; stack traces are shown with --debug only. Imports are made by the command that needs them: `azr --help` is quick.
 """
 
+import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -280,6 +281,7 @@ def _failed(line: str, code: int, debug: bool) -> int:
 
 
 def main(argv: Sequence[str] | None = None) -> None:
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in the actors; before anything loads OpenMP
     sys.exit(run(sys.argv[1:] if argv is None else argv))
 
 

@@ -52,7 +52,7 @@ class LearnerSection(Section):
     zero_stage: Literal[0, 1, 2, 3] = Field(0, description="ZeRO stage.")
     device: Literal["cpu", "gpu"] = Field("cpu", description="gpu: one GPU and NCCL per rank; cpu: gloo.")
     cpus: float = Field(0.5, gt=0, description="Ray CPUs per rank.")
-    threads: int = Field(1, ge=1, description="Torch threads per rank (CPU); more than the free cores is far slower than one.")
+    threads: int = Field(1, ge=1, description="Torch threads per rank (CPU).")
     advantage: Literal["trrpp", "trrpp_ema", "reinforce_pp", "role_baseline", "grpo", "dr_grpo", "rloo", "solver_grpo"] = Field(
         "trrpp", description="Advantage estimator (docs/concepts.md)."
     )

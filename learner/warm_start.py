@@ -39,13 +39,12 @@ def warm_start(
     words: tuple[str, ...],
     draw: Callable[[random.Random], Example],
     path: Path,
-    threads: int,
 ) -> Iterator[WarmStartStep]:
     """Trains on `section.warmup_steps` batches of examples that `draw` makes; at the end the model is at `path`.
 
     The folder appears by atomic rename, so an interrupted warm start leaves nothing that could be taken for a model.
     """
-    torch.set_num_threads(threads)
+    torch.set_num_threads(1)  # one recipe, one model: sums over more threads round otherwise
     tokenizer = build_tokenizer(alphabet, words)
     model = build_model(section, len(tokenizer)).train()
     optimizer = torch.optim.AdamW(

@@ -70,7 +70,7 @@ def prepare_model(config: RunConfig, family: Family, verifier: Verifier) -> Iter
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     draw = ExampleSource(config, family, verifier).draw
-    yield from warm_start(config.model.stand_in, family.alphabet, family.words, draw, path, config.learner.threads)
+    yield from warm_start(config.model.stand_in, family.alphabet, family.words, draw, path)
 
 
 def redrawn_tasks(config: RunConfig, family: Family, verifier: Verifier) -> list[Task]:

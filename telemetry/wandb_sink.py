@@ -15,6 +15,7 @@ makes one run of them. W&B resumes no table state offline, so a session's increm
 
 import json
 import math
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -49,6 +50,8 @@ FAILURES = (
 NAMES: Mapping[str, str] = {"proposals": "proposals", "attempts": "attempts", "tasks": "tasks", "evals": "eval"}
 LOGIN_TIMEOUT_S = 30.0  # where nobody is logged in and nobody answers
 PROBE_S = 5.0  # for a server to answer anything at all
+# W&B sends statistics about itself to the same server: at the exit of the process, 10 s long where it is silent.
+OWN_STATISTICS = "WANDB_ERROR_REPORTING"
 SETTINGS: Mapping[str, Any] = {
     "silent": True,
     "console": "off",
@@ -83,6 +86,7 @@ class WandbSink:
         mode = self._section.wandb
         if mode == "disabled":
             return
+        os.environ.setdefault(OWN_STATISTICS, "false")
         with self._tolerant("read its files"):
             self._logged = logged_step(self._run_dir, self.run_id)
         with self._tolerant("start"):

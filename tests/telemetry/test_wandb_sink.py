@@ -63,6 +63,18 @@ sink.close("finished", {})
 print(json.dumps([sink.failures, told]))
 """
 
+# A whole life of a sink: W&B's own hooks at the exit are part of it.
+OPENED_AND_CLOSED = """
+import pickle, sys
+from pathlib import Path
+from telemetry.wandb_sink import WandbSink
+run_dir, config, records = pickle.loads(Path(sys.argv[1]).read_bytes())
+sink = WandbSink(run_dir, config, run_id="run8", warn=print)
+sink.open()
+sink.write(records[0])
+sink.close("finished", {})
+"""
+
 
 def opened(run_dir: Path, config: RunConfig, run_id: str, warn: Callable[[str], None]) -> WandbSink:
     sink = WandbSink(run_dir, config, run_id=run_id, warn=warn)
@@ -186,6 +198,21 @@ def test_online_run_that_reaches_nobody_is_recorded_offline_at_once(
     assert "does not answer" in told[0]
     [session] = sessions_of(tmp_path)
     assert [row["_step"] for row in read_session(session).history] == [1]
+
+
+@pytest.mark.slow
+def test_a_server_that_does_not_answer_the_probe_is_asked_nothing_more(
+    tmp_path: Path, make_record: Records, make_config: Configs, monkeypatch: pytest.MonkeyPatch, online: None
+) -> None:
+    handover = tmp_path / "handover"
+    handover.write_bytes(pickle.dumps((tmp_path, make_config("online"), [make_record(1)])))
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        subprocess.run([sys.executable, "-c", OPENED_AND_CLOSED, str(handover)], timeout=120, check=True)
+        silent.accept()[0].close()  # the probe
+        silent.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            silent.accept()  # each connection is one that the process waited for
 
 
 @pytest.mark.slow
