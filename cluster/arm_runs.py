@@ -19,6 +19,7 @@ from configs.loader import SHIPPED, find_config, load_config
 from configs.schema import RunConfig
 from configs.schema_keys import is_section, known_keys
 from configs.validation import one_line
+from selfplay.evaluate import train_drafts
 from selfplay.schedule import is_over
 from selfplay.warm_start import model_path, uses_stand_in
 from tasks.family import Family, load_family
@@ -147,6 +148,7 @@ def _check(config: RunConfig, suite: str) -> None:
             raise ConfigError(f"dataset must be one of {', '.join(sets) or 'none'}, got {config.dataset}")
         if absent := [kind for kind in kinds if all(draft.kind != kind for draft in sets[config.dataset])]:
             raise ConfigError(f"family.kinds must be kinds of data set {config.dataset}, which has no {absent[0]}")
+    train_drafts(config, family)
     if suite and suite not in config.evaluation.data:
         measured = [name for name, drafts in family.heldout().items() if any(draft.kind in kinds for draft in drafts)]
         if suite not in measured:

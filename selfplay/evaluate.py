@@ -37,20 +37,25 @@ def heldout_items(family: Family, verifier: Verifier, kinds: Sequence[Kind]) -> 
 
 def train_items(config: RunConfig, family: Family, verifier: Verifier) -> dict[str, list[Item]]:
     """The suite `train`: tasks that may be trained on, the first TRAIN_COUNT of a data set. Its accuracy over that of the
-    held-out suite of the same form is what was memorised. Raises ConfigError for a data set that the family has not.
+    held-out suite of the same form is what was memorised. Raises ConfigError as `train_drafts` does.
     """
+    drafts = [draft for draft in train_drafts(config, family) if draft.kind in config.family.kinds][:TRAIN_COUNT]
+    tasks = [admission.task for admission in verifier.build(drafts, Origin.GENERATED, 0, "train")]
+    items = [task_item(family, task, task.task_id) for task in tasks if task is not None]
+    return {TRAIN: items} if items else {}
+
+
+def train_drafts(config: RunConfig, family: Family) -> Sequence[Draft]:
+    """The data set `evaluation.train_set`, else the one played. Raises ConfigError for one that the family has not."""
     name = config.evaluation.train_set or config.dataset
     if not name:
-        return {}
+        return ()
     sets = family.datasets()
     if name not in sets:
         raise ConfigError(
             f"evaluation.train_set must be a data set of family {family.name} ({', '.join(sets) or 'it has none'}), got {name}"
         )
-    drafts = [draft for draft in sets[name] if draft.kind in config.family.kinds][:TRAIN_COUNT]
-    tasks = [admission.task for admission in verifier.build(drafts, Origin.GENERATED, 0, "train")]
-    items = [task_item(family, task, task.task_id) for task in tasks if task is not None]
-    return {TRAIN: items} if items else {}
+    return sets[name]
 
 
 def gap(results: Sequence[SuiteResult]) -> dict[str, float]:
