@@ -20,7 +20,7 @@ from configs.schema import RunConfig
 from telemetry.hub import TelemetryHub
 from telemetry.jsonl import COLUMNS
 from telemetry.records import Phase, StepRecord
-from telemetry.wandb_sink import WandbSink, is_due, spread
+from telemetry.wandb_sink import OWN_STATISTICS, WandbSink, is_due, spread
 from telemetry.wandb_writer import END_S, WandbWriter
 from tests.telemetry.fake_wandb import FakeWandbServer
 from tests.telemetry.wandb_files import read_session, sessions_of
@@ -208,9 +208,10 @@ def test_a_server_that_does_not_answer_the_probe_is_asked_nothing_more(
     handover.write_bytes(pickle.dumps((tmp_path, make_config("online"), [make_record(1)])))
     with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
         monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{silent.getsockname()[1]}")
+        monkeypatch.delenv(OWN_STATISTICS, raising=False)  # an earlier test's sink has set it here
         subprocess.run([sys.executable, "-c", OPENED_AND_CLOSED, str(handover)], timeout=120, check=True)
-        silent.accept()[0].close()  # the probe
         silent.settimeout(0)
+        silent.accept()[0].close()  # the probe
         with pytest.raises(BlockingIOError):
             silent.accept()  # each connection is one that the process waited for
 
